@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Copying one disk into another: in parallel, holes skipped, zeroes noticed, within a fixed budget of
+ * memory, with a digest of each chunk of guest-visible bytes, stoppable and resumable. Knows nothing
+ * of journals or reports: it calls its caller at each flush and asks a shared control what is wanted.
+ *
+ * Order at a flush: destination flushed, then `flushed` called with the chunks that are now durable
+ * (the caller appends them to its journal), then progress counts them as safe.
+ *
+ * Threads: copy_run blocks its caller and uses threads of its own; callbacks come from one of them,
+ * never two at once. struct copy_control is read by all of them and written by anyone.
+ */
+#ifndef GUTS_MIGRATION_DISK_COPY_H
+#define GUTS_MIGRATION_DISK_COPY_H
+
+#include <stdatomic.h>
+
+#include "migration/disk/disk.h"
+
+#define COPY_CHUNK_BYTES (1u << 20) /* the unit of digests and of resuming */
+#define COPY_DIGEST_BYTES 16        /* XXH3, 128 bits, canonical (big-endian) form */
+
+struct copy_chunk {
+    uint64_t index; /* offset / COPY_CHUNK_BYTES */
+    uint8_t digest[COPY_DIGEST_BYTES]; /* of the guest-visible bytes (the last chunk may be short) */
+};
+
+/* Shared with whoever steers the copy while it runs. */
+struct copy_control {
+    _Atomic bool stop;                   /* end soon with FAULT_CANCELLED; what is flushed stays */
+    _Atomic uint64_t bytes_per_second;   /* 0: no limit */
+    /* Progress, written by the copy: */
+    _Atomic uint64_t total_bytes;        /* of data extents, as far as they are known */
+    _Atomic uint64_t done_bytes;         /* of those; resumed chunks included */
+    _Atomic uint64_t read_bytes;         /* really read in this run */
+    _Atomic uint64_t written_bytes;
+};
+
+struct copy_plan {
+    struct disk *from;
+    struct disk *to;
+    unsigned threads;             /* 0: as the disks and the machine suggest */
+    uint64_t memory_bytes;        /* of buffers; 0: 32 MiB */
+    uint64_t flush_bytes;         /* 0: 64 MiB */
+    uint64_t flush_ms;            /* 0: 2 s */
+    uint64_t idle_timeout_ms;     /* no byte moved for so long: FAULT_COPY_STALLED; 0: never */
+    bool to_is_zero;              /* the destination reads as zeroes where nothing was written */
+    struct copy_control *control; /* required */
+    /* Chunks that are done already (from a journal), sorted by index. */
+    const struct copy_chunk *done;
+    size_t done_count;
+    /* Chunks in the order in which they became durable. False stops the copy with err. */
+    bool (*flushed)(void *context, const struct copy_chunk *chunks, size_t count,
+                    struct error *err);
+    void *context;
+};
+bool copy_run(const struct copy_plan *plan, struct error *err) MUST_CHECK;
+
+/* The digest list of a whole disk: one entry a chunk, holes as the digest of zeroes. */
+struct copy_digests;
+struct copy_digests *copy_digests_new(uint64_t size_bytes); /* FAULT-free: at most 64 Mi chunks */
+void copy_digests_free(struct copy_digests *digests);
+void copy_digests_set(struct copy_digests *digests, const struct copy_chunk *chunk);
+/* Chunks never set count as zeroes. "xxh3-128-tree:" and 32 hex digits: the digest over all chunk
+ * digests in order. */
+#define COPY_DIGEST_TEXT_SIZE 64
+void copy_digests_text(const struct copy_digests *digests,
+                       char ret_text[COPY_DIGEST_TEXT_SIZE]);
+/* Reads `disk` and compares it with the list; the first difference is FAULT_DIGEST_MISMATCH and
+ * names its offset. */
+bool copy_verify(struct disk *disk, const struct copy_digests *digests,
+                 struct copy_control *control, struct error *err) MUST_CHECK;
+
+#endif

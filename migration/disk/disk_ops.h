@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * For those who write a kind of disk: the functions behind disk.h. A disk embeds struct disk as its
+ * first member, fills it with disk_init and returns its address.
+ */
+#ifndef GUTS_MIGRATION_DISK_DISK_OPS_H
+#define GUTS_MIGRATION_DISK_DISK_OPS_H
+
+#include "migration/disk/disk.h"
+
+struct disk_ops {
+    const char *name;
+    /* Required. Ranges were checked already and length is never 0. */
+    bool (*read)(struct disk *disk, void *ret_data, size_t length, uint64_t offset,
+                 struct error *err);
+    void (*close)(struct disk *disk);
+    /* Optional. Without extents all is data; without zero, zeroes are written. */
+    bool (*extents)(struct disk *disk, uint64_t offset, uint64_t length,
+                    struct disk_extent *ret_extents, size_t most, size_t *ret_count,
+                    struct error *err);
+    bool (*write)(struct disk *disk, const void *data, size_t length, uint64_t offset,
+                  struct error *err);
+    bool (*zero)(struct disk *disk, uint64_t offset, uint64_t length, struct error *err);
+    bool (*flush)(struct disk *disk, struct error *err);
+    bool (*finish)(struct disk *disk, struct error *err);
+};
+
+struct disk {
+    const struct disk_ops *ops;
+    char *description; /* heap, freed by disk_fini */
+    char *identity;    /* heap, may be NULL */
+    uint64_t size_bytes;
+    enum disk_access access;
+    unsigned parallel;
+};
+/* Takes description and identity. */
+void disk_init(struct disk *disk, const struct disk_ops *ops, char *description, char *identity,
+               uint64_t size_bytes, enum disk_access access, unsigned parallel);
+void disk_fini(struct disk *disk); /* called by disk_close after ops->close's own work */
+
+#endif
