@@ -49,6 +49,12 @@ extern const struct fault FAULT_CANCELLED;     /* somebody asked to stop */
 extern const struct fault FAULT_CONFIG;        /* the configuration is wrong */
 extern const struct fault FAULT_UNSUPPORTED;   /* known, but not served here */
 
+/* Of common/db; they stand here so that the closed list (proto/fault.h), below it, can name them. */
+extern const struct fault FAULT_DB_UNAVAILABLE; /* not sent, or surely rolled back */
+extern const struct fault FAULT_DB_DEADLOCK;    /* rolled back to let another transaction pass */
+extern const struct fault FAULT_DB_DUPLICATE;   /* a unique key exists already */
+extern const struct fault FAULT_DB_READ_ONLY;   /* the server takes no writes at present */
+
 struct error {
     const struct fault *fault; /* NULL: no error */
     char text[504];

@@ -28,11 +28,6 @@
 #include "common/base/uuid.h"
 #include "common/conf/conf.h"
 
-extern const struct fault FAULT_DB_UNAVAILABLE;
-extern const struct fault FAULT_DB_DEADLOCK;
-extern const struct fault FAULT_DB_DUPLICATE;
-extern const struct fault FAULT_DB_READ_ONLY;
-
 struct db_settings {
     struct conf_strings addresses; /* "host", "host:port" or "/path/of/socket"; tried in turn */
     const char *database;
