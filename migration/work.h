@@ -21,19 +21,6 @@
 
 struct work;
 
-/* An entry of the ledger as stored; texts live as long as the work. */
-struct ledger_entry {
-    enum end end;
-    const char *kind;        /* a word of the driver: "disk", "domain", "power" */
-    const char *key;         /* unique for (owner, end, kind); never random */
-    enum ledger_state state;
-    const char *external_id; /* "" until made */
-    const char *prior_json;  /* "" when there was nothing before */
-    const char *detail;
-    uint32_t order;
-    uint32_t attempt;
-};
-
 /* -- identity --------------------------------------------------------------------------------- */
 const struct token *work_token(const struct work *work);
 const struct uuid *work_owner(const struct work *work); /* the migration's, source's … id */

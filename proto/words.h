@@ -62,6 +62,20 @@ struct token {
     uint32_t run;
 };
 
+/* An entry of the ledger as it is stored; whoever fills it says how long the texts live. None is
+ * NULL. */
+struct ledger_entry {
+    enum end end;
+    const char *kind;        /* a word of the driver: "disk", "domain", "power" */
+    const char *key;         /* unique for (owner, end, kind); never random */
+    enum ledger_state state;
+    const char *external_id; /* "" until made */
+    const char *prior_json;  /* "" when there was nothing before */
+    const char *detail;      /* one line for people */
+    uint32_t order;          /* position in the ledger, from 1; rollback goes backwards */
+    uint32_t attempt;        /* of the last writer */
+};
+
 /* Lower-case words ("migrate", "destination", "not_found"); parse gives 0 for an unknown one. */
 const char *owner_kind_name(enum owner_kind kind);
 enum owner_kind owner_kind_parse(const char *name);
