@@ -310,6 +310,16 @@ CREATE TABLE IF NOT EXISTS steps (
   KEY by_owner (owner_id, job_id, attempt, number)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 
+-- Which pages of a discover or catalog job have come; nothing vanishes until all have. Rows go with
+-- the end of the job.
+CREATE TABLE IF NOT EXISTS pages (
+  job_id         BINARY(16) NOT NULL,
+  attempt        INT UNSIGNED NOT NULL,
+  number         INT UNSIGNED NOT NULL,
+  last           TINYINT UNSIGNED NOT NULL,
+  PRIMARY KEY (job_id, attempt, number)
+) ENGINE=InnoDB;
+
 -- Written by the API; outcome and what follows by the scheduler.
 CREATE TABLE IF NOT EXISTS wishes (
   id             BINARY(16) NOT NULL PRIMARY KEY,
