@@ -20,7 +20,7 @@ struct http_server_settings {
     const char *listen; /* "127.0.0.1:7000", "[::]:7000" */
     int64_t threads;
     int64_t connections_most;
-    uint64_t body_most_bytes;     /* a longer body is answered with 413 */
+    uint64_t body_most_bytes; /* a longer body is answered with 413 */
     uint64_t idle_timeout_ms;
     const char *tls_certificate; /* "": plain HTTP */
     const char *tls_key;
@@ -57,7 +57,7 @@ struct http_stream_ops {
 struct http_answer {
     unsigned status;
     const char *content_type; /* constant */
-    struct buffer body;       /* taken over by the server */
+    struct buffer body;       /* taken over by the server; empty when the handler is called */
     struct {
         const char *name;
         const char *value; /* in the request's arena */
@@ -72,13 +72,22 @@ void http_answer_header(struct http_answer *answer, const char *name, const char
 typedef void http_handler(void *context, const struct http_request *request,
                           struct http_answer *answer);
 
+/* Called by a handler that will answer later, from any thread; what it leaves in `answer` is then
+ * ignored. The connection waits without a thread. The request lives until http_later_answer, which
+ * must be called exactly once and takes over the answer's body. */
+struct http_later;
+struct http_later *http_request_later(const struct http_request *request);
+void http_later_answer(struct http_later *later, const struct http_answer *answer);
+
 struct http_server;
 bool http_server_open(const struct http_server_settings *settings, http_handler *handler,
                       void *context, struct http_server **ret_server, struct error *err) MUST_CHECK;
-/* Stops accepting, ends streams, waits for handlers (at most grace_ms), closes. */
-void http_server_close(struct http_server *server, uint64_t grace_ms);
+/* Stops accepting, ends streams, waits for handlers (at most grace_ms), closes. False: a handler is
+ * still at work; the server's memory then stays, and so must the handler's until the process ends. */
+bool http_server_close(struct http_server *server, uint64_t grace_ms);
 unsigned http_server_port(const struct http_server *server); /* useful where it was given as 0 */
 bool http_server_is_loopback(const char *listen);
+/* Safe from any thread until the stream's `close` was called. */
 void http_stream_wake(struct http_stream *stream);
 
 #endif
