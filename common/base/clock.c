@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/base/clock.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <sys/random.h>
+#include <time.h>
+
+static struct {
+    bool stands;
+    uint64_t mono_us;
+    uint64_t wall_us;
+} fake;
+
+static uint64_t clock_read_us(clockid_t clock)
+{
+    struct timespec now;
+    clock_gettime(clock, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+uint64_t clock_mono_us(void)
+{
+    return fake.stands ? fake.mono_us : clock_read_us(CLOCK_BOOTTIME);
+}
+
+uint64_t clock_mono_ms(void)
+{
+    return clock_mono_us() / 1000;
+}
+
+uint64_t clock_wall_us(void)
+{
+    return fake.stands ? fake.wall_us : clock_read_us(CLOCK_REALTIME);
+}
+
+void clock_sleep_ms(uint64_t duration_ms)
+{
+    if (fake.stands) {
+        clock_fake_advance(duration_ms);
+        return;
+    }
+    uint64_t until_us = clock_read_us(CLOCK_BOOTTIME) + duration_ms * 1000;
+    struct timespec until = {(time_t)(until_us / 1000000), (long)(until_us % 1000000) * 1000};
+    while (clock_nanosleep(CLOCK_BOOTTIME, TIMER_ABSTIME, &until, NULL) == EINTR)
+        ;
+}
+
+void clock_format(uint64_t wall_us, char ret_text[CLOCK_TEXT_SIZE])
+{
+    const uint64_t latest_s = 253402300799; /* the last second of year 9999 */
+    time_t seconds = (time_t)(wall_us / 1000000 < latest_s ? wall_us / 1000000 : latest_s);
+    struct tm parts;
+    gmtime_r(&seconds, &parts);
+    char text[64];
+    snprintf(text, sizeof(text), "%04d-%02d-%02dT%02d:%02d:%02d.%03uZ", parts.tm_year + 1900,
+             parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec,
+             (unsigned)(wall_us / 1000 % 1000));
+    snprintf(ret_text, CLOCK_TEXT_SIZE, "%.24s", text);
+}
+
+void clock_fake_begin(uint64_t mono_ms, uint64_t wall_us)
+{
+    fake.mono_us = mono_ms * 1000;
+    fake.wall_us = wall_us;
+    fake.stands = true;
+}
+
+void clock_fake_advance(uint64_t duration_ms)
+{
+    fake.mono_us += duration_ms * 1000;
+    fake.wall_us += duration_ms * 1000;
+}
+
+void clock_fake_end(void)
+{
+    fake.stands = false;
+}
+
+uint64_t clock_backoff_ms(unsigned count, uint64_t first_ms, uint64_t longest_ms)
+{
+    uint64_t ceiling_ms = first_ms;
+    while (count-- > 0 && ceiling_ms > 0 && ceiling_ms < longest_ms)
+        ceiling_ms = ceiling_ms > longest_ms / 2 ? longest_ms : ceiling_ms * 2;
+    if (ceiling_ms > longest_ms)
+        ceiling_ms = longest_ms;
+    uint64_t random = 0;
+    if (ceiling_ms <= 1 || getrandom(&random, sizeof(random), 0) != sizeof(random))
+        return ceiling_ms;
+    return 1 + random % ceiling_ms;
+}
