@@ -130,7 +130,8 @@ CREATE TABLE IF NOT EXISTS vms (
   UNIQUE KEY by_key (source_id, key_hash),
   KEY by_project (project, id),
   KEY by_source (source_id, id),
-  KEY by_name (project, name, id)
+  KEY by_name (project, name, id),
+  KEY by_name_site (name, id)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 
 CREATE TABLE IF NOT EXISTS vm_disks (
@@ -233,6 +234,8 @@ CREATE TABLE IF NOT EXISTS migrations (
   UNIQUE KEY one_open (open_vm),
   KEY by_project (project, id),
   KEY by_state (project, state, id),
+  KEY by_state_site (state, id),                        -- the same for admins, over all projects
+  KEY by_vm_name (vm_name, id),
   KEY by_vm (vm_id, id),
   KEY by_source (source_id, id),
   KEY by_destination (destination_id, id),
