@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "migration/journal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "common/base/file.h"
+#include "common/base/memory.h"
+
+#define HEAD_BYTES 16
+
+struct journal {
+    int fd;
+    uint64_t end; /* of the valid records */
+};
+
+static void put_32(uint8_t *into, uint32_t value)
+{
+    for (int i = 0; i < 4; i++)
+        into[i] = (uint8_t)(value >> (8 * i));
+}
+
+static uint32_t get_32(const uint8_t *from)
+{
+    return (uint32_t)from[0] | (uint32_t)from[1] << 8 | (uint32_t)from[2] << 16 |
+           (uint32_t)from[3] << 24;
+}
+
+static uint64_t get_64(const uint8_t *from)
+{
+    return get_32(from) | (uint64_t)get_32(from + 4) << 32;
+}
+
+/* Seeded with the offset, so that a stale record left behind a cut never counts. */
+static uint64_t checksum(const uint8_t *head, const void *data, size_t length, uint64_t offset)
+{
+    uint64_t seed = XXH3_64bits_withSeed(head, 8, offset);
+    return XXH3_64bits_withSeed(data, length, seed);
+}
+
+size_t journal_parse(const void *bytes, size_t length, journal_visit *visit, void *context)
+{
+    const uint8_t *base = bytes;
+    size_t at = 0;
+    while (length - at >= HEAD_BYTES) {
+        const uint8_t *head = base + at;
+        size_t size = get_32(head);
+        uint32_t kind = get_32(head + 4);
+        if (size > JOURNAL_RECORD_MOST_BYTES || size > length - at - HEAD_BYTES)
+            break;
+        if (kind < JOURNAL_JOB || kind > JOURNAL_CRASH ||
+            get_64(head + 8) != checksum(head, head + HEAD_BYTES, size, at))
+            break;
+        if (visit && !visit(context, (enum journal_kind)kind, head + HEAD_BYTES, size))
+            return at + HEAD_BYTES + size;
+        at += HEAD_BYTES + size;
+    }
+    return at;
+}
+
+/* Maps the first `length` bytes; NULL with no error when there are none. */
+static bool map(int fd, size_t length, void **ret_bytes, struct error *err)
+{
+    void *bytes = NULL;
+    if (length > 0) {
+        bytes = mmap(NULL, length, PROT_READ, MAP_PRIVATE, fd, 0);
+        if (bytes == MAP_FAILED)
+            return error_set_errno(err, errno, "mapping the journal");
+    }
+    *ret_bytes = bytes;
+    return true;
+}
+
+static bool find_end(struct journal *journal, struct error *err)
+{
+    struct stat status;
+    void *bytes;
+    if (fstat(journal->fd, &status) != 0)
+        return error_set_errno(err, errno, "looking at the journal");
+    size_t size = (size_t)status.st_size;
+    if (!map(journal->fd, size, &bytes, err))
+        return false;
+    journal->end = bytes ? journal_parse(bytes, size, NULL, NULL) : 0;
+    if (bytes)
+        munmap(bytes, size);
+    if (journal->end < size && ftruncate(journal->fd, (off_t)journal->end) != 0)
+        return error_set_errno(err, errno, "cutting the journal's torn tail");
+    return journal_sync(journal, err);
+}
+
+bool journal_open(const char *directory, struct journal **ret_journal, struct error *err)
+{
+    CLEANUP(xfreep) char *path = xasprintf("%s/journal", directory);
+    struct journal *journal = xcalloc(1, sizeof(*journal));
+    journal->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    bool good = journal->fd >= 0 || error_set_errno(err, errno, "opening \"%s\"", path);
+    if (!good || !find_end(journal, err) || !file_sync_directory(directory, err)) {
+        journal_close(journal);
+        return false;
+    }
+    *ret_journal = journal;
+    return true;
+}
+
+void journal_close(struct journal *journal)
+{
+    if (!journal)
+        return;
+    fd_closep(&journal->fd);
+    free(journal);
+}
+
+void journal_closep(struct journal **journal)
+{
+    journal_close(*journal);
+    *journal = NULL;
+}
+
+bool journal_append(struct journal *journal, enum journal_kind kind, const void *data,
+                    size_t length, struct error *err)
+{
+    if (length > JOURNAL_RECORD_MOST_BYTES)
+        return error_set(err, &FAULT_TOO_LARGE, "a journal record of %zu bytes", length);
+    CLEANUP(buffer_fini) struct buffer record = {0};
+    uint8_t head[HEAD_BYTES];
+    put_32(head, (uint32_t)length);
+    put_32(head + 4, (uint32_t)kind);
+    uint64_t sum = checksum(head, data, length, journal->end);
+    put_32(head + 8, (uint32_t)sum);
+    put_32(head + 12, (uint32_t)(sum >> 32));
+    buffer_append(&record, head, sizeof(head));
+    buffer_append(&record, data, length);
+    if (!file_pwrite_all(journal->fd, record.data, record.length, journal->end, err))
+        return error_prefix(err, "appending to the journal");
+    journal->end += record.length;
+    return true;
+}
+
+bool journal_sync(struct journal *journal, struct error *err)
+{
+    if (fdatasync(journal->fd) != 0)
+        return error_set_errno(err, errno, "syncing the journal");
+    return true;
+}
+
+bool journal_replay(const struct journal *journal, journal_visit *visit, void *context,
+                    struct error *err)
+{
+    void *bytes;
+    if (!map(journal->fd, journal->end, &bytes, err))
+        return false;
+    if (!bytes)
+        return true;
+    journal_parse(bytes, journal->end, visit, context);
+    munmap(bytes, journal->end);
+    return true;
+}
