@@ -81,7 +81,7 @@ static bool map(int fd, size_t length, void **ret_bytes, struct error *err)
 static bool find_end(struct journal *journal, struct error *err)
 {
     struct stat status;
-    void *bytes;
+    void *bytes = NULL;
     if (fstat(journal->fd, &status) != 0)
         return error_set_errno(err, errno, "looking at the journal");
     size_t size = (size_t)status.st_size;
@@ -153,7 +153,7 @@ bool journal_sync(struct journal *journal, struct error *err)
 bool journal_replay(const struct journal *journal, journal_visit *visit, void *context,
                     struct error *err)
 {
-    void *bytes;
+    void *bytes = NULL;
     if (!map(journal->fd, journal->end, &bytes, err))
         return false;
     if (!bytes)
