@@ -36,7 +36,7 @@ struct conf_key {
     size_t offset;        /* offsetof() in the section's settings struct */
     bool required;
     const char *standard; /* the default, written as in a file ("10s", "true", "[\"a\"]"); or NULL */
-    int64_t least, most;  /* of a number, or of a text's length; both 0: any */
+    int64_t least, most;  /* of a number, a text's length, a list's items; both 0: any */
     const char *help;     /* one line: `--help-config` prints the tables as an example file */
 };
 
