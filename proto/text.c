@@ -3,47 +3,29 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
-/* Decodes one character; returns its length, 0 when it is malformed. A NUL ends any sequence, since
- * it is no continuation byte. RFC 3629, section 4. */
-static size_t character_decode(const unsigned char *at, uint32_t *ret_code)
+#include "common/base/utf8.h"
+
+/* C0, DEL and C1 (which UTF-8 writes as C2 80 to C2 9F). */
+static bool is_control(const char *character)
 {
-    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-    size_t length = at[0] < 0x80 ? 1 : at[0] < 0xc2 ? 0 : at[0] < 0xe0 ? 2 : at[0] < 0xf0 ? 3 : 4;
-    uint32_t code = at[0];
+    uint8_t first = (uint8_t)character[0];
 
-    if (length == 0 || at[0] > 0xf4)
-        return 0;
-    if (length > 1)
-        code &= 0x7fu >> length;
-    for (size_t i = 1; i < length; i++) {
-        if ((at[i] & 0xc0) != 0x80)
-            return 0;
-        code = code << 6 | (at[i] & 0x3fu);
-    }
-    if (code < least[length] || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff))
-        return 0;
-    *ret_code = code;
-    return length;
-}
-
-static bool is_control(uint32_t code)
-{
-    return code < 0x20 || (code >= 0x7f && code < 0xa0);
+    return first < 0x20 || first == 0x7f || (first == 0xc2 && (uint8_t)character[1] < 0xa0);
 }
 
 static bool text_walk(const char *text, bool allow_controls, bool allow_lines)
 {
-    const unsigned char *at = (const unsigned char *)text;
+    size_t length = strlen(text);
 
-    while (*at) {
-        uint32_t code;
-        size_t length = character_decode(at, &code);
-        if (length == 0)
+    while (length > 0) {
+        size_t size = utf8_character(text, length);
+        bool allowed = allow_controls || (allow_lines && (*text == '\t' || *text == '\n'));
+        if (size == 0 || (!allowed && is_control(text)))
             return false;
-        if (is_control(code) && !allow_controls && !(allow_lines && (code == '\t' || code == '\n')))
-            return false;
-        at += length;
+        text += size;
+        length -= size;
     }
     return true;
 }
