@@ -18,8 +18,9 @@ const struct fault FAULT_NOT_FOUND = {
 const struct fault FAULT_CONFLICT = {"conflict", RETRY_NEVER, 409,
                                      "It exists already or stands otherwise",
                                      "Look at its present state and decide again."};
-const struct fault FAULT_DENIED = {"denied", RETRY_NEVER, 403, "Permission was denied",
-                                   "Check ownership, modes and credentials of what the detail names."};
+const struct fault FAULT_DENIED = {
+    "denied", RETRY_NEVER, 403, "Permission was denied",
+    "Check ownership, modes and credentials of what the detail names."};
 const struct fault FAULT_IO = {"io", RETRY_AGAIN, 500, "Reading or writing failed",
                                "Check the device, the mount and the kernel's log of the host."};
 const struct fault FAULT_NO_SPACE = {"no_space", RETRY_AGAIN, 507, "A filesystem is full",
@@ -29,16 +30,29 @@ const struct fault FAULT_TOO_LARGE = {"too_large", RETRY_NEVER, 413,
                                       "Send less, or raise the limit where it is configurable."};
 const struct fault FAULT_TIMEOUT = {"timeout", RETRY_AGAIN, 504, "No answer came in time",
                                     "Check the load and the network between both sides."};
-const struct fault FAULT_UNAVAILABLE = {"unavailable", RETRY_AGAIN, 503, "A peer cannot be reached",
-                                        "Check that it runs, and name resolution, routes, firewalls."};
+const struct fault FAULT_UNAVAILABLE = {
+    "unavailable", RETRY_AGAIN, 503, "A peer cannot be reached",
+    "Check that it runs, and name resolution, routes, firewalls."};
 const struct fault FAULT_UNCERTAIN = {"uncertain", RETRY_FIND_OUT, 504, "The outcome is unknown",
                                       "It may have happened: look at the present state first."};
 const struct fault FAULT_CANCELLED = {"cancelled", RETRY_NEVER, 409, "Somebody asked to stop",
                                       "Start it again when it is wanted after all."};
 const struct fault FAULT_CONFIG = {"config", RETRY_NEVER, 500, "The configuration is wrong",
                                    "Correct the file; --check-config tells what is wrong with it."};
-const struct fault FAULT_UNSUPPORTED = {"unsupported", RETRY_NEVER, 501, "This is not supported here",
+const struct fault FAULT_UNSUPPORTED = {"unsupported", RETRY_NEVER, 501,
+                                        "This is not supported here",
                                         "Choose another way, or a build that supports it."};
+const struct fault FAULT_DB_UNAVAILABLE = {
+    "db_unavailable", RETRY_AGAIN, 503, "The database cannot be reached",
+    "Check that it runs and that the configured address, user and password are right."};
+const struct fault FAULT_DB_DEADLOCK = {
+    "db_deadlock", RETRY_AGAIN, 503, "The database let another transaction pass",
+    "Try again; look for long transactions in the database if it persists."};
+const struct fault FAULT_DB_DUPLICATE = {"db_duplicate", RETRY_NEVER, 409, "It exists already",
+                                         "Use the one that exists, or choose another name."};
+const struct fault FAULT_DB_READ_ONLY = {
+    "db_read_only", RETRY_AGAIN, 503, "The database takes no writes at present",
+    "It is a replica or in maintenance: put the primary's address first in the configuration."};
 
 /* Formats beside err first, because an argument may be err's own text. */
 bool error_setv(struct error *err, const struct fault *fault, const char *format, va_list args)
