@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Reading a command's words: options anywhere, "--name=value" or "--name value", "--" ends options.
+ * Threads: one.
+ */
+#ifndef GUTS_CLIENT_CLI_ARGUMENTS_H
+#define GUTS_CLIENT_CLI_ARGUMENTS_H
+
+#include "client/cli/command.h"
+
+/* Splits words into operands and options of the command and the common ones. Complains on stderr and
+ * returns false when they do not fit. `command` NULL: only common options and operands. */
+bool arguments_parse(const struct command *command, char *const *words, size_t count,
+                     struct arguments *ret_arguments);
+void arguments_fini(struct arguments *arguments);
+/* "90", "90s", "5m", "2h" in milliseconds. */
+bool arguments_duration(const char *text, uint64_t *ret_ms);
+
+#endif

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Events: what happened, and what happens. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "client/cli/output.h"
+#include "common/base/memory.h"
+
+static const struct column columns[] = {
+    {"NUMBER", "number", LOOK_PLAIN},     {"AT", "at", LOOK_TIME},
+    {"SEVERITY", "severity", LOOK_PLAIN}, {"KIND", "kind", LOOK_PLAIN},
+    {"OWNER", "owner_id", LOOK_PLAIN},    {"TEXT", "text", LOOK_PLAIN},
+};
+static const struct option_row options[] = {
+    {"--after", "NUMBER", "only events behind this number", NULL},
+    {"--owner", "ID", "only those of this migration, source, destination or node", NULL},
+    {"--limit", "COUNT", "show at most so many (list)", NULL},
+};
+
+static size_t read_filters(const struct arguments *arguments, struct guts_filter *filters)
+{
+    size_t count = 0;
+    if (arguments_has(arguments, "--owner"))
+        filters[count++] = (struct guts_filter){"owner", arguments_get(arguments, "--owner")};
+    if (arguments_has(arguments, "--after"))
+        filters[count++] = (struct guts_filter){"after", arguments_get(arguments, "--after")};
+    return count;
+}
+
+static int run_list(struct session *session, const struct arguments *arguments)
+{
+    struct guts_filter filters[2];
+    size_t count = read_filters(arguments, filters);
+    const char *limit = arguments_get(arguments, "--limit");
+    struct guts_error err = {0};
+    json_t *list = guts_list(session->guts, GUTS_EVENTS, NULL, filters, count,
+                             limit != NULL ? strtoul(limit, NULL, 10) : 0, &err);
+    if (list == NULL)
+        return output_error(&err);
+    int status = output_list(&session->output, list, columns, COUNT_OF(columns));
+    json_decref(list);
+    return status;
+}
+
+static bool print_event(void *context, const json_t *event)
+{
+    const struct session *session = context;
+    if (event == NULL)
+        return !interrupted;
+    if (session->output.format == OUTPUT_JSON) {
+        json_dumpf(event, stdout, JSON_COMPACT);
+        putchar('\n');
+    } else {
+        char *fields[COUNT_OF(columns)];
+        for (size_t i = 0; i < COUNT_OF(columns); i++)
+            fields[i] = output_field_text(event, &columns[i], true);
+        printf("%s  %s  %-5s  %-20s  %s  %s\n", fields[0], fields[1], fields[2], fields[3],
+               fields[4], fields[5]);
+        for (size_t i = 0; i < COUNT_OF(columns); i++)
+            free(fields[i]);
+    }
+    fflush(stdout);
+    return !interrupted && !ferror(stdout);
+}
+
+static int run_follow(struct session *session, const struct arguments *arguments)
+{
+    struct guts_filter filters[2];
+    size_t count = arguments_has(arguments, "--owner") ? read_filters(arguments, filters) : 0;
+    count = count > 1 ? 1 : count;
+    const char *after = arguments_get(arguments, "--after");
+    struct guts_error err = {0};
+    if (!guts_follow(session->guts, after != NULL ? strtoull(after, NULL, 10) : UINT64_MAX, filters,
+                     count, &interrupted, print_event, session, &err))
+        return output_error(&err);
+    return EXIT_DONE;
+}
+
+static const struct command commands[] = {
+    {"event list", "", 0, 0, "list what happened", options, COUNT_OF(options), NULL, run_list,
+     false},
+    {"event follow", "", 0, 0, "show events as they happen", options, 2, NULL, run_follow, false},
+};
+const struct command_group event_commands = {"Events", commands, COUNT_OF(commands)};

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Following events: server-sent events (WHATWG HTML, section 9.2), resumed after Last-Event-ID. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "client/lib/session.h"
+#include "common/base/clock.h"
+
+#define LINE_MOST_BYTES (256u << 10)
+
+struct follower {
+    struct buffer line, data;
+    uint64_t after; /* UINT64_MAX: from now on */
+    bool ended;     /* by take */
+    unsigned failures;
+    const volatile int *stop;
+    bool (*take)(void *context, const json_t *event);
+    void *context;
+};
+
+static void end_event(struct follower *follower)
+{
+    if (follower->data.length == 0)
+        return;
+    json_t *event = json_loadb(follower->data.data, follower->data.length, 0, NULL);
+    buffer_clear(&follower->data);
+    if (json_is_object(event)) {
+        follower->failures = 0;
+        follower->after = (uint64_t)json_integer_value(json_object_get(event, "number"));
+        if (!follower->take(follower->context, event))
+            follower->ended = true;
+    }
+    json_decref(event);
+}
+
+static void take_line(struct follower *follower)
+{
+    const char *line = follower->line.data;
+    if (follower->line.length == 0) {
+        end_event(follower);
+    } else if (strncmp(line, "data:", 5) == 0) {
+        line += 5 + (line[5] == ' ');
+        buffer_append_text(&follower->data, line);
+    }
+    buffer_clear(&follower->line);
+}
+
+static bool sink(void *context, const char *data, size_t length)
+{
+    struct follower *follower = context;
+    for (size_t i = 0; i < length && !follower->ended; i++) {
+        if (data[i] == '\n')
+            take_line(follower);
+        else if (data[i] != '\r' && follower->line.length < LINE_MOST_BYTES)
+            buffer_append(&follower->line, &data[i], 1);
+    }
+    return !follower->ended;
+}
+
+static bool go_on(void *context)
+{
+    struct follower *follower = context;
+    if (!follower->ended && !follower->take(follower->context, NULL))
+        follower->ended = true;
+    return !follower->ended && (follower->stop == NULL || !*follower->stop);
+}
+
+static char *stream_url(const struct guts *guts, const struct follower *follower,
+                        const struct guts_filter *filters, size_t filter_count)
+{
+    struct buffer url = {0};
+    char mark = '?';
+    buffer_printf(&url, "%s/v1/events/stream", guts->url);
+    if (follower->after != UINT64_MAX) {
+        buffer_printf(&url, "?after=%" PRIu64, follower->after);
+        mark = '&';
+    }
+    for (size_t i = 0; i < filter_count; i++) {
+        CLEANUP(xfreep) char *value = guts_escape(filters[i].value);
+        buffer_printf(&url, "%c%s=%s", mark, filters[i].name, value);
+        mark = '&';
+    }
+    return url.data;
+}
+
+/* One connection's life. False: it makes no sense to connect again. */
+static bool follow_once(struct guts *guts, struct follower *follower,
+                        const struct guts_filter *filters, size_t filter_count,
+                        struct guts_error *err)
+{
+    CLEANUP(xfreep) char *url = stream_url(guts, follower, filters, filter_count);
+    const char *headers[GUTS_HEADERS_MOST];
+    size_t header_count = guts_headers(guts, headers);
+    headers[0] = "Accept: text/event-stream";
+    struct http_call call = {
+        .method = "GET",
+        .url = url,
+        .headers = headers,
+        .header_count = header_count,
+        .go_on = go_on,
+        .go_on_context = follower,
+    };
+    struct http_reply reply = {0};
+    struct error reason = {0};
+    bool fine = true;
+    if (http_client_stream(guts->client, &call, sink, follower, &reply, &reason) &&
+        reply.status >= 400 && reply.status < 500)
+        fine = guts_fail_answer(err, reply.status, reply.body.data, reply.body.length);
+    http_reply_fini(&reply);
+    buffer_clear(&follower->line);
+    buffer_clear(&follower->data);
+    follower->failures++;
+    return fine;
+}
+
+bool guts_follow(struct guts *guts, uint64_t after, const struct guts_filter *filters,
+                 size_t filter_count, const volatile int *stop,
+                 bool (*take)(void *context, const json_t *event), void *context,
+                 struct guts_error *err)
+{
+    struct follower follower = {.after = after, .stop = stop, .take = take, .context = context};
+    bool fine = true;
+    while (fine && !follower.ended && (stop == NULL || !*stop)) {
+        fine = follow_once(guts, &follower, filters, filter_count, err);
+        if (fine && !follower.ended && (stop == NULL || !*stop))
+            clock_sleep_ms(clock_backoff_ms(follower.failures, 200, 5000));
+    }
+    buffer_fini(&follower.line);
+    buffer_fini(&follower.data);
+    return fine;
+}

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * libguts against a scripted server: pages, problems, wishes, events. */
+#include "tests/unit/check.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "client/lib/guts.h"
+#include "common/base/memory.h"
+#include "common/http/server.h"
+
+struct script {
+    struct http_server *server;
+    struct guts *guts;
+    unsigned wish_looks;
+    char last_path[256], last_token[128];
+};
+
+static void answer_text(struct http_answer *answer, unsigned status, const char *text)
+{
+    answer->status = status;
+    answer->content_type = "application/json";
+    buffer_append_text(&answer->body, text);
+}
+
+static void serve(void *context, const struct http_request *request, struct http_answer *answer)
+{
+    struct script *script = context;
+    const char *marker = http_request_query(request, "marker");
+    const char *token = http_request_header(request, "Authorization");
+    snprintf(script->last_path, sizeof(script->last_path), "%s", request->path);
+    snprintf(script->last_token, sizeof(script->last_token), "%s", token != NULL ? token : "");
+    if (strcmp(request->path, "/v1/sources") == 0 && marker == NULL)
+        answer_text(answer, 200,
+                    "{\"sources\": [{\"name\": \"a\"}, {\"name\": \"b\"}],"
+                    " \"next\": \"/v1/sources?limit=1000&marker=b\"}");
+    else if (strcmp(request->path, "/v1/sources") == 0)
+        answer_text(answer, 200, "{\"sources\": [{\"name\": \"c\"}], \"next\": null}");
+    else if (strcmp(request->path, "/v1/wishes/w1") == 0)
+        answer_text(answer, 200,
+                    ++script->wish_looks < 3 ? "{\"id\": \"w1\", \"state\": \"taken\"}"
+                                             : "{\"id\": \"w1\", \"state\": \"done\"}");
+    else if (strcmp(request->path, "/v1/wishes/w2") == 0)
+        answer_text(answer, 200,
+                    "{\"id\": \"w2\", \"state\": \"refused\","
+                    " \"fault\": {\"code\": \"state_forbids\", \"detail\": \"no\"}}");
+    else
+        answer_text(answer, 404,
+                    "{\"status\": 404, \"code\": \"not_found\", \"detail\": \"no such thing\","
+                    " \"errors\": [{\"pointer\": \"/x\", \"detail\": \"bad\"}]}");
+}
+
+static int set_up(void **state)
+{
+    struct script *script = xcalloc(1, sizeof(*script));
+    struct http_server_settings settings = {.listen = "127.0.0.1:0",
+                                            .threads = 1,
+                                            .connections_most = 16,
+                                            .body_most_bytes = 1 << 16,
+                                            .idle_timeout_ms = 5000,
+                                            .tls_certificate = "",
+                                            .tls_key = ""};
+    struct error err = {0};
+    struct guts_error failure = {0};
+    if (!http_server_open(&settings, serve, script, &script->server, &err))
+        return -1;
+    CLEANUP(xfreep)
+    char *url = xasprintf("http://127.0.0.1:%u/", http_server_port(script->server));
+    struct guts_settings client = {.url = url, .token = "secret-token"};
+    script->guts = guts_open(&client, &failure);
+    *state = script;
+    return script->guts != NULL ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+    struct script *script = *state;
+    guts_close(script->guts);
+    http_server_close(script->server, 1000);
+    free(script);
+    return 0;
+}
+
+static void pages_become_one_list(void **state)
+{
+    struct script *script = *state;
+    struct guts_error err = {0};
+    json_t *list = guts_list(script->guts, GUTS_SOURCES, NULL, NULL, 0, 0, &err);
+    assert_int_equal(json_array_size(list), 3);
+    json_decref(list);
+    list = guts_list(script->guts, GUTS_SOURCES, NULL, NULL, 0, 1, &err);
+    assert_int_equal(json_array_size(list), 1);
+    json_decref(list);
+    assert_string_equal(script->last_token, "Bearer secret-token");
+}
+
+static void a_problem_becomes_an_error_with_all_its_fields(void **state)
+{
+    struct script *script = *state;
+    struct guts_error err = {0};
+    assert_null(guts_show(script->guts, GUTS_VMS, "a/b c", &err));
+    assert_int_equal(err.status, 404);
+    assert_string_equal(err.code, "not_found");
+    assert_int_equal(json_array_size(err.errors), 1);
+    guts_error_clear(&err);
+    assert_null(err.errors);
+}
+
+static void a_wish_is_awaited_and_its_no_is_an_error(void **state)
+{
+    struct script *script = *state;
+    struct guts_error err = {0};
+    json_t *answer = json_pack("{s:{s:s}}", "wish", "id", "w1");
+    json_t *end = guts_wish_wait(script->guts, answer, 10000, NULL, &err);
+    assert_non_null(end);
+    assert_int_equal(script->wish_looks, 3);
+    json_decref(end);
+    json_decref(answer);
+    answer = json_pack("{s:{s:s}}", "wish", "id", "w2");
+    assert_null(guts_wish_wait(script->guts, answer, 10000, NULL, &err));
+    assert_string_equal(err.code, "state_forbids");
+    assert_string_equal(err.detail, "no");
+    guts_error_clear(&err);
+    json_decref(answer);
+}
+
+static void names_are_escaped(void **state)
+{
+    (void)state;
+    CLEANUP(xfreep) char *text = guts_escape("a b/ü?");
+    assert_string_equal(text, "a%20b%2F%C3%BC%3F");
+}
+
+static void nonsense_is_no_address(void **state)
+{
+    (void)state;
+    struct guts_error err = {0};
+    struct guts_settings settings = {.url = "ftp://x"};
+    assert_null(guts_open(&settings, &err));
+    assert_string_equal(err.code, "invalid");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(pages_become_one_list, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_problem_becomes_an_error_with_all_its_fields, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_wish_is_awaited_and_its_no_is_an_error, set_up,
+                                        tear_down),
+        cmocka_unit_test(names_are_escaped),
+        cmocka_unit_test(nonsense_is_no_address),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
