@@ -16,7 +16,8 @@
 #include <stdbool.h>
 
 #define MUST_CHECK __attribute__((__warn_unused_result__))
-#define PRINTF_LIKE(text, first) __attribute__((__format__(__printf__, text, first)))
+#define PRINTF_LIKE(text, first)                                                                   \
+    __attribute__((__format__(__printf__, text, first), __nonnull__(text)))
 
 /* What may be done after a fault. */
 enum retry {
@@ -63,7 +64,8 @@ struct error {
 /* Sets err; a text that is too long is cut. Returns false, so that `return error_set(…)` reads well. */
 bool error_set(struct error *err, const struct fault *fault, const char *format, ...)
     PRINTF_LIKE(3, 4);
-bool error_setv(struct error *err, const struct fault *fault, const char *format, va_list args);
+bool error_setv(struct error *err, const struct fault *fault, const char *format, va_list args)
+    PRINTF_LIKE(3, 0);
 
 /* The same with ": strerror(number)" behind the text; the fault follows from the number
  * (ENOSPC and EDQUOT are FAULT_NO_SPACE, EACCES and EPERM FAULT_DENIED, ENOENT FAULT_NOT_FOUND,
