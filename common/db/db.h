@@ -7,7 +7,8 @@
  * Every statement is a prepared one, cached by its text (at most 256 a connection, least recently
  * used goes first). Sessions run in READ COMMITTED, autocommit on, sql_mode strict, UTC, utf8mb4,
  * with the settings' time-outs; a connection that broke is opened again by the next call outside a
- * transaction.
+ * transaction. A transaction that broke or lost a deadlock is rolled back at once; until db_rollback
+ * (or db_commit, which then fails) its later statements are refused, so that none of them runs alone.
  *
  * Errors: FAULT_DB_UNAVAILABLE (not sent, or surely rolled back; again), FAULT_UNCERTAIN (a commit
  * or an autocommitted change was sent and no answer came), FAULT_DB_DEADLOCK (1205, 1213: rolled
@@ -71,9 +72,9 @@ struct db_value {
 struct db_value db_null(void);
 struct db_value db_unsigned(uint64_t number);
 struct db_value db_signed(int64_t number);
-struct db_value db_text(const char *text);                  /* NULL binds NULL */
+struct db_value db_text(const char *text); /* NULL binds NULL */
 struct db_value db_bytes(const void *data, size_t length);
-struct db_value db_uuid(const struct uuid *id);             /* nil binds NULL; borrowed */
+struct db_value db_uuid(const struct uuid *id); /* nil binds NULL; borrowed */
 
 /* Runs a statement that returns no rows. ret_affected may be NULL (rows matched, not only changed:
  * CLIENT_FOUND_ROWS is set). */
@@ -92,9 +93,9 @@ bool db_execute_rows(struct db *db, const char *head, const char *row, const cha
 struct db_rows;
 bool db_query(struct db *db, struct arena *arena, const char *sql, const struct db_value *values,
               size_t value_count, struct db_rows **ret_rows, struct error *err) MUST_CHECK;
-/* The same for "… IN (" lists: `list` is replaced for the one "%LIST%" in sql by as many "?" as
- * there are list values (padded with the last one to a power of two, so that few texts are
- * prepared); they are bound behind `values`. */
+/* The same for "… IN (" lists: each "%LIST%" in sql is replaced by as many "?" as there are list
+ * values (padded with the last one to a power of two, so that few texts are prepared); they are
+ * bound behind `values`, once for each "%LIST%". An empty list binds one NULL: nothing matches. */
 bool db_query_list(struct db *db, struct arena *arena, const char *sql,
                    const struct db_value *values, size_t value_count, const struct db_value *list,
                    size_t list_count, struct db_rows **ret_rows, struct error *err) MUST_CHECK;
@@ -109,7 +110,7 @@ const void *db_rows_bytes(const struct db_rows *rows, size_t row, size_t column,
                           size_t *ret_length);
 struct uuid db_rows_uuid(const struct db_rows *rows, size_t row, size_t column);
 
-/* Several statements of our own (schema files), separated by ";\n"; no binds, no results. */
+/* Several statements of our own (schema files), each ended by ";"; no binds, no results. */
 bool db_run_script(struct db *db, const char *script, struct error *err) MUST_CHECK;
 
 #endif

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Which database server a test program speaks to, from its environment: GUTS_TEST_DB_ADDRESS, _USER,
+ * _PASSWORD (may be empty), _NAME, and _PID where a test freezes the server.
+ */
+#ifndef GUTS_TESTS_INTEGRATION_DB_SERVER_H
+#define GUTS_TESTS_INTEGRATION_DB_SERVER_H
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/types.h>
+
+#include "common/db/db.h"
+
+static inline const char *test_server_need(const char *name)
+{
+    const char *value = getenv(name);
+    if (value != NULL && value[0] != '\0')
+        return value;
+    fprintf(stderr, "%s is not set: tests/integration/test_db.py and test_store.py set it\n", name);
+    exit(2);
+}
+
+static inline void test_server_settings(struct db_settings *ret_settings)
+{
+    static const char *addresses[1];
+    static struct secret *password;
+    const char *text = getenv("GUTS_TEST_DB_PASSWORD");
+    addresses[0] = test_server_need("GUTS_TEST_DB_ADDRESS");
+    if (password == NULL && text != NULL && text[0] != '\0')
+        password = secret_new(text, strlen(text));
+    *ret_settings = (struct db_settings){
+        .addresses = {addresses, 1},
+        .database = test_server_need("GUTS_TEST_DB_NAME"),
+        .user = test_server_need("GUTS_TEST_DB_USER"),
+        .password = password,
+        .tls_ca = "",
+        .tls_certificate = "",
+        .tls_key = "",
+        .connect_timeout_ms = 2000,
+        .answer_timeout_ms = 4000,
+        .wait_timeout_ms = 60000,
+    };
+}
+
+static inline pid_t test_server_pid(void)
+{
+    return (pid_t)strtol(test_server_need("GUTS_TEST_DB_PID"), NULL, 10);
+}
+
+#endif
