@@ -22,25 +22,33 @@
 
 struct copy_chunk {
     uint64_t index; /* offset / COPY_CHUNK_BYTES */
-    uint8_t digest[COPY_DIGEST_BYTES]; /* of the guest-visible bytes (the last chunk may be short) */
+    uint8_t
+        digest[COPY_DIGEST_BYTES]; /* of the guest-visible bytes (the last chunk may be short) */
 };
 
 /* Shared with whoever steers the copy while it runs. */
 struct copy_control {
-    _Atomic bool stop;                   /* end soon with FAULT_CANCELLED; what is flushed stays */
-    _Atomic uint64_t bytes_per_second;   /* 0: no limit */
+    _Atomic bool stop;                 /* end soon with FAULT_CANCELLED; what is flushed stays */
+    _Atomic uint64_t bytes_per_second; /* 0: no limit */
     /* Progress, written by the copy: */
-    _Atomic uint64_t total_bytes;        /* of data extents, as far as they are known */
-    _Atomic uint64_t done_bytes;         /* of those; resumed chunks included */
-    _Atomic uint64_t read_bytes;         /* really read in this run */
+    _Atomic uint64_t total_bytes; /* of data extents, as far as they are known */
+    _Atomic uint64_t done_bytes;  /* of those; resumed chunks included */
+    _Atomic uint64_t read_bytes;  /* really read in this run */
     _Atomic uint64_t written_bytes;
 };
+
+/* A bound on buffers, in bytes, that several copies share (the disks of one vm). A copy's thread takes
+ * one buffer for a chunk and asks for no second, so copies that share cannot block each other. */
+struct copy_budget;
+struct copy_budget *copy_budget_new(uint64_t bytes); /* 0: 32 MiB */
+void copy_budget_free(struct copy_budget *budget);   /* after the copies that use it ended */
 
 struct copy_plan {
     struct disk *from;
     struct disk *to;
     unsigned threads;             /* 0: as the disks and the machine suggest */
-    uint64_t memory_bytes;        /* of buffers; 0: 32 MiB */
+    uint64_t memory_bytes;        /* of buffers; 0: 32 MiB; ignored where a budget is given */
+    struct copy_budget *budget;   /* shared with other copies; NULL: one of its own */
     uint64_t flush_bytes;         /* 0: 64 MiB */
     uint64_t flush_ms;            /* 0: 2 s */
     uint64_t idle_timeout_ms;     /* no byte moved for so long: FAULT_COPY_STALLED; 0: never */
@@ -49,23 +57,31 @@ struct copy_plan {
     /* Chunks that are done already (from a journal), sorted by index. */
     const struct copy_chunk *done;
     size_t done_count;
-    /* Chunks in the order in which they became durable. False stops the copy with err. */
+    /* Chunks in the order in which they became durable; chunks without data in the source are not
+     * told. False stops the copy with err. NULL: the copy flushes nothing (disk_finish does). */
     bool (*flushed)(void *context, const struct copy_chunk *chunks, size_t count,
                     struct error *err);
     void *context;
 };
 bool copy_run(const struct copy_plan *plan, struct error *err) MUST_CHECK;
+/* Several disks at once, each with a thread of its own around copy_run. The first that fails stops the
+ * others (through their controls) and gives the error. */
+bool copy_run_all(const struct copy_plan *plans, size_t count, struct error *err) MUST_CHECK;
 
-/* The digest list of a whole disk: one entry a chunk, holes as the digest of zeroes. */
+/* The digest list of a whole disk: one entry a chunk, holes as the digest of zeroes. Memory follows the
+ * chunks that were set. Used by one thread at a time. */
 struct copy_digests;
 struct copy_digests *copy_digests_new(uint64_t size_bytes); /* FAULT-free: at most 64 Mi chunks */
 void copy_digests_free(struct copy_digests *digests);
 void copy_digests_set(struct copy_digests *digests, const struct copy_chunk *chunk);
-/* Chunks never set count as zeroes. "xxh3-128-tree:" and 32 hex digits: the digest over all chunk
- * digests in order. */
+/* Sets those of all chunks of the disk that hold data, by reading them. */
+bool copy_digests_read(struct copy_digests *digests, struct disk *disk,
+                       struct copy_control *control, struct error *err) MUST_CHECK;
+/* Chunks never set count as zeroes. "xxh3-128-tree:" and 32 hex digits: XXH3-128 over the canonical
+ * digests of pages, a page's being XXH3-128 over the digests of its 4096 chunks in order (the last
+ * page may be shorter). It is a function of the guest-visible bytes alone, not of any format. */
 #define COPY_DIGEST_TEXT_SIZE 64
-void copy_digests_text(const struct copy_digests *digests,
-                       char ret_text[COPY_DIGEST_TEXT_SIZE]);
+void copy_digests_text(const struct copy_digests *digests, char ret_text[COPY_DIGEST_TEXT_SIZE]);
 /* Reads `disk` and compares it with the list; the first difference is FAULT_DIGEST_MISMATCH and
  * names its offset. */
 bool copy_verify(struct disk *disk, const struct copy_digests *digests,

@@ -5,8 +5,9 @@
  * Disks know nothing of migrations, sources or destinations. Makers live in headers of their own
  * (disk/nbd.h, disk/raw.h, …); those who write one include disk_ops.h.
  *
- * Threads: read, write, zero and extents may be called from several threads at once, up to
- * disk_parallel(disk) of them; flush and close from one, while nothing else runs.
+ * Threads: read, write, zero and extents may be called from several threads at once; more than
+ * disk_parallel(disk) of them do not pay. flush may be called from one thread while others write: it
+ * covers what was written before it began. finish and close: while nothing else runs.
  */
 #ifndef GUTS_MIGRATION_DISK_DISK_H
 #define GUTS_MIGRATION_DISK_DISK_H
@@ -39,6 +40,8 @@ uint64_t disk_size_bytes(const struct disk *disk);  /* guest-visible */
 enum disk_access disk_access(const struct disk *disk);
 unsigned disk_parallel(const struct disk *disk); /* calls that pay at once; at least 1 */
 bool disk_is_writable(const struct disk *disk);
+uint32_t
+disk_block_bytes(const struct disk *disk); /* room is given in such units; a power of two */
 
 /* Tells the extents of [offset, offset + length) in order, without gaps, until `most` are filled.
  * At least one comes; the last may end before the range does: ask again from there. */
@@ -56,6 +59,8 @@ bool disk_zero(struct disk *disk, uint64_t offset, uint64_t length, struct error
 bool disk_flush(struct disk *disk, struct error *err) MUST_CHECK;
 /* Ends writing: formats write their last tables. Errors count; the disk is freed either way. */
 bool disk_finish(struct disk *disk, struct error *err) MUST_CHECK;
+/* Calls that wait for a peer fail soon, now and later; for a copy that gives up. */
+void disk_interrupt(struct disk *disk);
 void disk_close(struct disk *disk); /* without finishing; NULL is fine */
 void disk_closep(struct disk **disk);
 

@@ -23,6 +23,9 @@ struct disk_ops {
     bool (*zero)(struct disk *disk, uint64_t offset, uint64_t length, struct error *err);
     bool (*flush)(struct disk *disk, struct error *err);
     bool (*finish)(struct disk *disk, struct error *err);
+    /* Makes calls that wait for a peer return soon with an error, and later ones at once. Called by
+     * another thread while they run. Without it, calls are taken to end by themselves. */
+    void (*interrupt)(struct disk *disk);
 };
 
 struct disk {
@@ -32,6 +35,7 @@ struct disk {
     uint64_t size_bytes;
     enum disk_access access;
     unsigned parallel;
+    uint32_t block_bytes; /* the unit in which room is given; disk_init says 4096 */
 };
 /* Takes description and identity. */
 void disk_init(struct disk *disk, const struct disk_ops *ops, char *description, char *identity,

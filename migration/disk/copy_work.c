@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * One thread of a copy: takes an item, reads its data, digests it, writes what is not zero, records it.
+ *
+ * Where both disks are random, an item passes through a buffer smaller than a chunk, so that what was
+ * read is still in the cache of the core when it is digested and written. Where one is sequential, the
+ * whole chunk is held: reading and writing happen in turns, digesting and decoding beside them.
+ */
+#include "migration/disk/copy_engine.h"
+
+#include <string.h>
+#include <time.h>
+#if defined(__x86_64__)
+#include <xxh_x86dispatch.h>
+#else
+#include <xxhash.h>
+#endif
+
+#include "common/base/clock.h"
+#include "common/base/memory.h"
+#include "migration/disk/zero.h"
+#include "proto/fault.h"
+
+#define ZERO_PAGE_BYTES (64u << 10)
+#define LEAST_ZERO_RUN_BYTES (16u << 10)
+static const uint8_t zero_page[ZERO_PAGE_BYTES];
+
+struct work {
+    struct copy *copy;
+    uint8_t *buffer;
+    struct copy_item item;
+    XXH3_state_t *digest;
+};
+
+static void digest_zeroes(XXH3_state_t *state, uint64_t length)
+{
+    for (; length > 0;) {
+        size_t step = length < ZERO_PAGE_BYTES ? (size_t)length : ZERO_PAGE_BYTES;
+        XXH3_128bits_update(state, zero_page, step);
+        length -= step;
+    }
+}
+
+static void digest_end(XXH3_state_t *state, uint8_t ret_digest[COPY_DIGEST_BYTES])
+{
+    XXH128_canonical_t canonical;
+    XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(state));
+    memcpy(ret_digest, canonical.digest, COPY_DIGEST_BYTES);
+}
+
+void copy_zero_digest(size_t length, uint8_t ret_digest[COPY_DIGEST_BYTES])
+{
+    XXH3_state_t *state = XXH3_createState();
+    XXH3_128bits_reset(state);
+    digest_zeroes(state, length);
+    digest_end(state, ret_digest);
+    XXH3_freeState(state);
+}
+
+/* Waits as the rate demands. Our own waiting is no stall. */
+static void pay(struct copy *copy, uint64_t bytes)
+{
+    uint64_t wait_us;
+    while (!copy->ending && (wait_us = copy_throttle_pay_us(&copy->throttle, bytes,
+                                                            copy->control->bytes_per_second)) > 0) {
+        struct timespec pause = {0, (long)wait_us * 1000};
+        nanosleep(&pause, NULL);
+        copy->moved_ms = clock_mono_ms();
+    }
+}
+
+static bool read_piece(struct work *work, uint8_t *to, size_t length, uint64_t offset,
+                       struct error *err)
+{
+    struct copy *copy = work->copy;
+    pay(copy, length);
+    if (copy->ending)
+        return error_set(err, &FAULT_CANCELLED, "the copy ends");
+    if (!disk_read(copy->plan->from, to, length, offset, err))
+        return false;
+    copy->control->read_bytes += length;
+    copy->moved_ms = clock_mono_ms();
+    XXH3_128bits_update(work->digest, to, length);
+    return true;
+}
+
+static bool zero_piece(struct copy *copy, uint64_t offset, uint64_t length, struct error *err)
+{
+    if (!copy->map.emit_zeroes)
+        return true;
+    if (!disk_zero(copy->plan->to, offset, length, err))
+        return false;
+    copy->moved_ms = clock_mono_ms();
+    return true;
+}
+
+static bool write_piece(struct copy *copy, const uint8_t *from, size_t length, uint64_t offset,
+                        struct error *err)
+{
+    struct disk *to = copy->plan->to;
+    size_t block = disk_block_bytes(to);
+    size_t least = block > LEAST_ZERO_RUN_BYTES ? block : LEAST_ZERO_RUN_BYTES;
+    while (length > 0) {
+        bool is_zero = false;
+        size_t run = zero_run(from, length, block, least, &is_zero);
+        if (is_zero ? !zero_piece(copy, offset, run, err) : !disk_write(to, from, run, offset, err))
+            return false;
+        if (!is_zero)
+            copy->control->written_bytes += run;
+        copy->moved_ms = clock_mono_ms();
+        from += run;
+        offset += run;
+        length -= run;
+    }
+    return true;
+}
+
+/* Reads, digests and writes piece by piece through a small buffer. */
+static bool pass_pieces(struct work *work, struct error *err)
+{
+    struct copy *copy = work->copy;
+    for (size_t i = 0; i < work->item.extent_count; i++) {
+        struct disk_extent rest = work->item.extents[i];
+        if (rest.kind != DISK_EXTENT_DATA) {
+            digest_zeroes(work->digest, rest.length);
+            if (!zero_piece(copy, rest.offset, rest.length, err))
+                return false;
+            continue;
+        }
+        while (rest.length > 0) {
+            size_t step = copy->buffer_bytes - rest.offset % copy->buffer_bytes;
+            if (step > rest.length)
+                step = (size_t)rest.length;
+            if (!read_piece(work, work->buffer, step, rest.offset, err) ||
+                (copy->plan->to != NULL &&
+                 !write_piece(copy, work->buffer, step, rest.offset, err)))
+                return false;
+            rest.offset += step;
+            rest.length -= step;
+        }
+    }
+    return true;
+}
+
+/* Reads a whole chunk into the buffer. */
+static bool read_whole(struct work *work, struct error *err)
+{
+    for (size_t i = 0; i < work->item.extent_count; i++) {
+        const struct disk_extent *extent = &work->item.extents[i];
+        uint8_t *to = work->buffer + (extent->offset - work->item.offset);
+        if (extent->kind == DISK_EXTENT_DATA) {
+            if (!read_piece(work, to, (size_t)extent->length, extent->offset, err))
+                return false;
+        } else {
+            memset(to, 0, (size_t)extent->length);
+            digest_zeroes(work->digest, extent->length);
+        }
+    }
+    return true;
+}
+
+static bool write_whole(struct work *work, struct error *err)
+{
+    struct copy *copy = work->copy;
+    const struct copy_item *item = &work->item;
+    if (copy->plan->to == NULL || item->drop)
+        return true;
+    if (item->data_bytes == 0)
+        return zero_piece(copy, item->offset, item->length, err);
+    return write_piece(copy, work->buffer, (size_t)item->length, item->offset, err);
+}
+
+static bool pass_in_turn(struct work *work, struct error *err)
+{
+    struct copy *copy = work->copy;
+    uint64_t ticket = work->item.ticket;
+    if (copy->ordered_read && !copy_turn_wait(&copy->read_turn, ticket))
+        return error_set(err, &FAULT_CANCELLED, "the copy ends");
+    bool ok = work->item.data_bytes == 0 || read_whole(work, err);
+    if (copy->ordered_read)
+        copy_turn_pass(&copy->read_turn);
+    if (ok && copy->ordered_write && !copy_turn_wait(&copy->write_turn, ticket))
+        ok = error_set(err, &FAULT_CANCELLED, "the copy ends");
+    ok = ok && write_whole(work, err);
+    if (copy->ordered_write)
+        copy_turn_pass(&copy->write_turn);
+    return ok;
+}
+
+static void record(struct work *work)
+{
+    struct copy *copy = work->copy;
+    const struct copy_item *item = &work->item;
+    struct copy_chunk chunk = {.index = item->offset / COPY_CHUNK_BYTES};
+    digest_end(work->digest, chunk.digest);
+    pthread_mutex_lock(&copy->lock);
+    if (copy->written_count == copy->written_capacity) {
+        copy->written_capacity = copy->written_capacity > 0 ? copy->written_capacity * 2 : 64;
+        copy->written =
+            xreallocarray(copy->written, copy->written_capacity, sizeof(*copy->written));
+    }
+    copy->written[copy->written_count++] = chunk;
+    copy->unflushed_bytes += item->data_bytes;
+    if (copy->unflushed_bytes >= copy->plan->flush_bytes)
+        pthread_cond_signal(&copy->wake);
+    pthread_mutex_unlock(&copy->lock);
+}
+
+static bool pass_item(struct work *work, struct error *err)
+{
+    struct copy *copy = work->copy;
+    XXH3_128bits_reset(work->digest);
+    bool in_turn = copy->ordered_read || copy->ordered_write;
+    if (in_turn) {
+        if (!pass_in_turn(work, err))
+            return false;
+    } else if (work->item.data_bytes == 0) {
+        return zero_piece(copy, work->item.offset, work->item.length, err);
+    } else if (!pass_pieces(work, err)) {
+        return false;
+    }
+    if (work->item.data_bytes == 0 || work->item.drop)
+        return true;
+    copy->control->done_bytes += work->item.data_bytes;
+    if (copy->plan->flushed != NULL)
+        record(work);
+    return true;
+}
+
+/* One item with a buffer of the budget; ret_end when there was none. */
+static bool work_once(struct work *work, bool *ret_end, struct error *err)
+{
+    struct copy *copy = work->copy;
+    bool ok = true;
+    bool granted = copy_budget_take(copy->budget, copy->buffer_bytes);
+    copy->moved_ms = clock_mono_ms(); /* waiting for our own budget is no stall */
+    if (!granted)
+        return true;
+    if (copy_map_next(&copy->map, &work->item, ret_end, err))
+        ok = pass_item(work, err);
+    else
+        ok = *ret_end;
+    copy_budget_give(copy->budget, copy->buffer_bytes);
+    return ok;
+}
+
+void *copy_work(void *argument)
+{
+    struct copy *copy = argument;
+    struct work work = {.copy = copy, .buffer = aligned_alloc(4096, copy->buffer_bytes)};
+    work.digest = XXH3_createState();
+    if (work.buffer == NULL || work.digest == NULL)
+        abort();
+    bool end = false;
+    while (!end && !copy->ending) {
+        struct error err = {0};
+        if (copy->control->stop)
+            error_set(&err, &FAULT_CANCELLED, "the copy was asked to stop");
+        else
+            (void)work_once(&work, &end, &err);
+        if (err.fault != NULL)
+            copy_fail(copy, &err);
+    }
+    XXH3_freeState(work.digest);
+    free(work.buffer);
+    pthread_mutex_lock(&copy->lock);
+    copy->running--;
+    pthread_cond_signal(&copy->wake);
+    pthread_mutex_unlock(&copy->lock);
+    return NULL;
+}

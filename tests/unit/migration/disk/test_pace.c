@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "common/base/clock.h"
+#include "migration/disk/copy_engine.h"
+
+static void pay_and_wait(struct copy_throttle *throttle, uint64_t bytes, uint64_t rate)
+{
+    for (uint64_t wait_us; (wait_us = copy_throttle_pay_us(throttle, bytes, rate)) > 0;)
+        clock_fake_advance((wait_us + 999) / 1000);
+}
+
+static void the_rate_is_kept_over_time(void **state)
+{
+    clock_fake_begin(1000, 0);
+    struct copy_throttle throttle;
+    copy_throttle_init(&throttle);
+    uint64_t before_ms = clock_mono_ms();
+    for (int i = 0; i < 40; i++) /* 40 MB at 10 MB/s */
+        pay_and_wait(&throttle, 1000000, 10000000);
+    uint64_t took_ms = clock_mono_ms() - before_ms;
+    assert_in_range(took_ms, 3800, 4200);
+    copy_throttle_fini(&throttle);
+    clock_fake_end();
+}
+
+static void a_changed_rate_is_felt_within_one_wait(void **state)
+{
+    clock_fake_begin(1000, 0);
+    struct copy_throttle throttle;
+    copy_throttle_init(&throttle);
+    assert_int_equal(copy_throttle_pay_us(&throttle, 100000000, 1000), 0); /* 100,000 s of debt */
+    assert_int_equal(copy_throttle_pay_us(&throttle, 1, 1000), 50000);
+    assert_int_equal(copy_throttle_pay_us(&throttle, 1, 0), 0); /* the limit was lifted */
+    copy_throttle_fini(&throttle);
+    clock_fake_end();
+}
+
+static void a_budget_lends_no_more_than_it_has(void **state)
+{
+    struct copy_budget *budget = copy_budget_new(100);
+    assert_true(copy_budget_take(budget, 60));
+    assert_false(copy_budget_take(budget, 60));
+    copy_budget_give(budget, 60);
+    assert_true(copy_budget_take(budget, 1000)); /* larger than all of it: alone */
+    assert_false(copy_budget_take(budget, 1));
+    copy_budget_give(budget, 1000);
+    copy_budget_free(budget);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_rate_is_kept_over_time),
+        cmocka_unit_test(a_changed_rate_is_felt_within_one_wait),
+        cmocka_unit_test(a_budget_lends_no_more_than_it_has),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
