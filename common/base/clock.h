@@ -12,7 +12,7 @@
 
 uint64_t clock_mono_ms(void); /* CLOCK_BOOTTIME: goes on while a host sleeps, as leases must */
 uint64_t clock_mono_us(void);
-uint64_t clock_wall_us(void); /* since 1970, UTC */
+uint64_t clock_wall_us(void);              /* since 1970, UTC */
 void clock_sleep_ms(uint64_t duration_ms); /* advances the fake where one stands */
 
 /* RFC 3339, UTC, milliseconds: "2026-01-31T23:59:59.123Z". */

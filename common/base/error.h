@@ -35,20 +35,20 @@ struct fault {
     const char *hint;     /* what an operator can do about it */
 };
 
-extern const struct fault FAULT_INTERNAL;      /* a bug of ours */
-extern const struct fault FAULT_INVALID;       /* an input that breaks a rule */
-extern const struct fault FAULT_NOT_FOUND;     /* no such thing */
-extern const struct fault FAULT_CONFLICT;      /* it exists or stands otherwise already */
-extern const struct fault FAULT_DENIED;        /* the operating system or the peer refuses */
-extern const struct fault FAULT_IO;            /* reading or writing failed */
-extern const struct fault FAULT_NO_SPACE;      /* a filesystem is full */
-extern const struct fault FAULT_TOO_LARGE;     /* a size from outside beyond its bound */
-extern const struct fault FAULT_TIMEOUT;       /* no answer in time */
-extern const struct fault FAULT_UNAVAILABLE;   /* a peer cannot be reached */
-extern const struct fault FAULT_UNCERTAIN;     /* sent, but no answer: it may have happened */
-extern const struct fault FAULT_CANCELLED;     /* somebody asked to stop */
-extern const struct fault FAULT_CONFIG;        /* the configuration is wrong */
-extern const struct fault FAULT_UNSUPPORTED;   /* known, but not served here */
+extern const struct fault FAULT_INTERNAL;    /* a bug of ours */
+extern const struct fault FAULT_INVALID;     /* an input that breaks a rule */
+extern const struct fault FAULT_NOT_FOUND;   /* no such thing */
+extern const struct fault FAULT_CONFLICT;    /* it exists or stands otherwise already */
+extern const struct fault FAULT_DENIED;      /* the operating system or the peer refuses */
+extern const struct fault FAULT_IO;          /* reading or writing failed */
+extern const struct fault FAULT_NO_SPACE;    /* a filesystem is full */
+extern const struct fault FAULT_TOO_LARGE;   /* a size from outside beyond its bound */
+extern const struct fault FAULT_TIMEOUT;     /* no answer in time */
+extern const struct fault FAULT_UNAVAILABLE; /* a peer cannot be reached */
+extern const struct fault FAULT_UNCERTAIN;   /* sent, but no answer: it may have happened */
+extern const struct fault FAULT_CANCELLED;   /* somebody asked to stop */
+extern const struct fault FAULT_CONFIG;      /* the configuration is wrong */
+extern const struct fault FAULT_UNSUPPORTED; /* known, but not served here */
 
 /* Of common/db; they stand here so that the closed list (proto/fault.h), below it, can name them. */
 extern const struct fault FAULT_DB_UNAVAILABLE; /* not sent, or surely rolled back */

@@ -20,7 +20,7 @@ enum log_level { LOG_DEBUG_LEVEL, LOG_INFO_LEVEL, LOG_WARN_LEVEL, LOG_ERROR_LEVE
 
 void log_open(const char *daemon, enum log_level least); /* before the first thread starts */
 bool log_level_parse(const char *text, enum log_level *ret_level);
-void log_to_fd(int fd);                                  /* 2 unless told otherwise */
+void log_to_fd(int fd); /* 2 unless told otherwise */
 
 void log_line(enum log_level level, const char *event, const char *format, ...) PRINTF_LIKE(3, 4);
 #define log_debug(event, ...) log_line(LOG_DEBUG_LEVEL, event, __VA_ARGS__)

@@ -287,8 +287,9 @@ bool seal_open(const struct seal_private *key, const char *key_id, const void *s
     size_t plain_length = length - crypto_box_SEALBYTES;
     unsigned char *plain = keys_allocate(plain_length > 0 ? plain_length : 1);
     bool opened = crypto_box_seal_open(plain, seal, length, public_key, own->bytes) == 0;
-    bool done = opened ? plain_check(plain, plain_length, owner, address, ret_secret, err)
-                       : error_set(err, &FAULT_DENIED, "seal: damaged, or not for key \"%s\"", key_id);
+    bool done = opened
+                    ? plain_check(plain, plain_length, owner, address, ret_secret, err)
+                    : error_set(err, &FAULT_DENIED, "seal: damaged, or not for key \"%s\"", key_id);
     sodium_free(plain);
     return done;
 }

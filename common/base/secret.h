@@ -35,7 +35,8 @@ void seal_public_free(struct seal_public *key);
 /* Private keys, at most eight; which of them opens follows from the seal's key id.
  * File (mode 0600): one "id base64(private)" a line. */
 struct seal_private;
-bool seal_private_load(const char *path, struct seal_private **ret_key, struct error *err) MUST_CHECK;
+bool seal_private_load(const char *path, struct seal_private **ret_key,
+                       struct error *err) MUST_CHECK;
 void seal_private_free(struct seal_private *key);
 /* Makes a new pair of key files (public 0644, private 0600), or adds a key in front of those in
  * existing files. Both are replaced atomically, the private one first. */

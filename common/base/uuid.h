@@ -23,7 +23,7 @@ struct uuid uuid_new(void);
 /* A UUID of version 8 that follows from its inputs: the same text gives the same id on any host. */
 struct uuid uuid_derive(const struct uuid *space, const char *text);
 bool uuid_parse(const char *text, struct uuid *ret_id); /* 36 characters, either case, no braces */
-void uuid_format(const struct uuid *id, char ret_text[UUID_TEXT_SIZE]); /* lower case */
+void uuid_format(const struct uuid *id, char ret_text[UUID_TEXT_SIZE]);     /* lower case */
 bool uuid_from_bytes(const void *data, size_t length, struct uuid *ret_id); /* length must be 16 */
 bool uuid_is_nil(const struct uuid *id);
 bool uuid_equal(const struct uuid *a, const struct uuid *b);

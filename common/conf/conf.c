@@ -216,9 +216,8 @@ static void put_strings(struct reading *reading, const struct value *value)
 static void put_value(struct reading *reading, const struct value *value)
 {
     static void (*const putters[])(struct reading *, const struct value *) = {
-        [CONF_STRING] = put_string,    [CONF_SECRET_FILE] = put_secret,
-        [CONF_INTEGER] = put_integer,  [CONF_SIZE] = put_measure,
-        [CONF_DURATION] = put_measure, [CONF_BOOL] = put_bool,
+        [CONF_STRING] = put_string,   [CONF_SECRET_FILE] = put_secret, [CONF_INTEGER] = put_integer,
+        [CONF_SIZE] = put_measure,    [CONF_DURATION] = put_measure,   [CONF_BOOL] = put_bool,
         [CONF_STRINGS] = put_strings,
     };
     putters[value->key->type](reading, value);

@@ -31,13 +31,14 @@ struct conf_strings {
 };
 
 struct conf_key {
-    const char *name;     /* within its section: "host" */
+    const char *name; /* within its section: "host" */
     enum conf_type type;
-    size_t offset;        /* offsetof() in the section's settings struct */
+    size_t offset; /* offsetof() in the section's settings struct */
     bool required;
-    const char *standard; /* the default, written as in a file ("10s", "true", "[\"a\"]"); or NULL */
-    int64_t least, most;  /* of a number, a text's length, a list's items; both 0: any */
-    const char *help;     /* one line: `--help-config` prints the tables as an example file */
+    const char
+        *standard;       /* the default, written as in a file ("10s", "true", "[\"a\"]"); or NULL */
+    int64_t least, most; /* of a number, a text's length, a list's items; both 0: any */
+    const char *help;    /* one line: `--help-config` prints the tables as an example file */
 };
 
 /* A section "name { … }" of the file, or the file's top level when name is "". */

@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-bool unit_parse_size(const char *text, uint64_t *ret_bytes);   /* B KiB MiB GiB TiB PiB */
-bool unit_parse_duration(const char *text, uint64_t *ret_ms);  /* ms s m h d */
+bool unit_parse_size(const char *text, uint64_t *ret_bytes);  /* B KiB MiB GiB TiB PiB */
+bool unit_parse_duration(const char *text, uint64_t *ret_ms); /* ms s m h d */
 
 #endif

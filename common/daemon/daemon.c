@@ -203,8 +203,8 @@ static void take_signal(struct daemon *daemon, const struct signalfd_siginfo *in
         log_info("signal", "SIGHUP: the configuration is read at the start only");
         return;
     }
-    log_info("signal", "%s from process %u: ending", info->ssi_signo == SIGINT ? "SIGINT" : "SIGTERM",
-             info->ssi_pid);
+    log_info("signal", "%s from process %u: ending",
+             info->ssi_signo == SIGINT ? "SIGINT" : "SIGTERM", info->ssi_pid);
     if (!daemon->stop_asked)
         notify_send("STOPPING=1", NULL);
     daemon->stop_asked = true;

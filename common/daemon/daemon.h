@@ -16,8 +16,8 @@
 #include "common/conf/conf.h"
 
 struct daemon_plan {
-    const char *name;    /* "guts-scheduler" */
-    const char *purpose; /* one line for --help */
+    const char *name;            /* "guts-scheduler" */
+    const char *purpose;         /* one line for --help */
     const char *standard_config; /* "/etc/guts/guts-scheduler.conf" */
     const struct conf_section *sections;
     size_t section_count;

@@ -65,7 +65,8 @@ static struct part *part_get(struct health *health, const char *what)
 
 void health_set(struct health *health, const char *what, const char *text)
 {
-    size_t length = text != NULL ? utf8_cut(text, strlen(text), sizeof(((struct part *)0)->text) - 1) : 0;
+    size_t length =
+        text != NULL ? utf8_cut(text, strlen(text), sizeof(((struct part *)0)->text) - 1) : 0;
     pthread_mutex_lock(&health->lock);
     struct part *part = part_get(health, what);
     if (length > 0)

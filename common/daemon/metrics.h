@@ -24,13 +24,22 @@ struct metric {
     const char *help;
     const char *labels; /* `route="/v1/vms",method="GET"`, or NULL */
     enum metric_type type;
-    _Atomic int64_t value;                     /* histogram: the sum in microseconds */
+    _Atomic int64_t value; /* histogram: the sum in microseconds */
     _Atomic uint64_t buckets[METRIC_BUCKETS];
     struct metric *next;
 };
-#define METRIC_COUNTER(name, help) {(name), (help), NULL, METRIC_TYPE_COUNTER, 0, {0}, NULL}
-#define METRIC_GAUGE(name, help) {(name), (help), NULL, METRIC_TYPE_GAUGE, 0, {0}, NULL}
-#define METRIC_HISTOGRAM(name, help) {(name), (help), NULL, METRIC_TYPE_HISTOGRAM, 0, {0}, NULL}
+#define METRIC_COUNTER(name, help)                                                                 \
+    {                                                                                              \
+        (name), (help), NULL, METRIC_TYPE_COUNTER, 0, {0}, NULL                                    \
+    }
+#define METRIC_GAUGE(name, help)                                                                   \
+    {                                                                                              \
+        (name), (help), NULL, METRIC_TYPE_GAUGE, 0, {0}, NULL                                      \
+    }
+#define METRIC_HISTOGRAM(name, help)                                                               \
+    {                                                                                              \
+        (name), (help), NULL, METRIC_TYPE_HISTOGRAM, 0, {0}, NULL                                  \
+    }
 
 void metric_register(struct metric *metric);
 void metric_add(struct metric *metric, int64_t amount);

@@ -145,8 +145,7 @@ void reader_finish(struct reader *reader)
 {
     const char *name;
     json_t *value;
-    json_object_foreach((json_t *)reader->object, name, value)
-    {
+    json_object_foreach((json_t *)reader->object, name, value) {
         if (!was_asked_for(reader, name) && has_room(reader))
             reader_complain(reader, pointer_escape(reader->arena, name), "is not known");
     }

@@ -33,12 +33,12 @@ struct reader_error {
 struct reader {
     struct arena *arena;
     const json_t *object;
-    struct reader *parent;     /* errors are gathered in the outermost reader */
-    const char *prefix;        /* pointer of this object, "" for the outermost */
-    const char *seen[48];      /* fields asked for so far */
+    struct reader *parent; /* errors are gathered in the outermost reader */
+    const char *prefix;    /* pointer of this object, "" for the outermost */
+    const char *seen[48];  /* fields asked for so far */
     size_t seen_count;
     struct reader_error errors[READER_ERRORS_MOST];
-    size_t error_count;        /* may exceed READER_ERRORS_MOST: the rest were dropped */
+    size_t error_count; /* may exceed READER_ERRORS_MOST: the rest were dropped */
 };
 
 /* Parses a text of `length` bytes: depth at most 32, no duplicate keys, no NUL in strings. */

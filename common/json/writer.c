@@ -13,8 +13,28 @@
  * is the letter behind a backslash. */
 #define CONTROL_BYTES 1, 1, 1, 1, 1, 1, 1, 1
 static const char escapes[256] = {
-    1,    1, 1,    1, 1, 1, 1, 1, 'b', 't', 'n', 1, 'f', 'r', 1, 1, CONTROL_BYTES, CONTROL_BYTES,
-    ['"'] = '"', ['\\'] = '\\', [0x7F] = 1, [0x80 ... 0xFF] = 2,
+    1,
+    1,
+    1,
+    1,
+    1,
+    1,
+    1,
+    1,
+    'b',
+    't',
+    'n',
+    1,
+    'f',
+    'r',
+    1,
+    1,
+    CONTROL_BYTES,
+    CONTROL_BYTES,
+    ['"'] = '"',
+    ['\\'] = '\\',
+    [0x7F] = 1,
+    [0x80 ... 0xFF] = 2,
 };
 
 static void put(struct writer *writer, const char *data, size_t length)

@@ -32,7 +32,8 @@ void writer_unsigned(struct writer *writer, const char *key, uint64_t number);
 void writer_double(struct writer *writer, const char *key, double number);
 void writer_bool(struct writer *writer, const char *key, bool value);
 void writer_null(struct writer *writer, const char *key);
-void writer_uuid(struct writer *writer, const char *key, const struct uuid *id); /* nil writes null */
+void writer_uuid(struct writer *writer, const char *key,
+                 const struct uuid *id);                                    /* nil writes null */
 void writer_time(struct writer *writer, const char *key, uint64_t wall_us); /* 0 writes null */
 /* Text that is JSON already (it came from our own database); NULL or "" writes null. */
 void writer_raw(struct writer *writer, const char *key, const char *json);

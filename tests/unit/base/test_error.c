@@ -18,8 +18,8 @@ static void the_fault_follows_from_errno(void **state)
     static const struct {
         int number;
         const struct fault *fault;
-    } cases[] = {{ENOSPC, &FAULT_NO_SPACE}, {EDQUOT, &FAULT_NO_SPACE},   {EACCES, &FAULT_DENIED},
-                 {EPERM, &FAULT_DENIED},    {ENOENT, &FAULT_NOT_FOUND},  {ETIMEDOUT, &FAULT_TIMEOUT},
+    } cases[] = {{ENOSPC, &FAULT_NO_SPACE}, {EDQUOT, &FAULT_NO_SPACE},  {EACCES, &FAULT_DENIED},
+                 {EPERM, &FAULT_DENIED},    {ENOENT, &FAULT_NOT_FOUND}, {ETIMEDOUT, &FAULT_TIMEOUT},
                  {EIO, &FAULT_IO},          {ECONNRESET, &FAULT_IO}};
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct error err = {0};
@@ -64,8 +64,8 @@ static void a_long_text_is_cut_between_characters(void **state)
 static void every_fault_has_title_and_hint(void **state)
 {
     const struct fault *const faults[] = {
-        &FAULT_INTERNAL,  &FAULT_INVALID,   &FAULT_NOT_FOUND, &FAULT_CONFLICT,    &FAULT_DENIED,
-        &FAULT_IO,        &FAULT_NO_SPACE,  &FAULT_TOO_LARGE, &FAULT_TIMEOUT,     &FAULT_UNAVAILABLE,
+        &FAULT_INTERNAL,  &FAULT_INVALID,   &FAULT_NOT_FOUND, &FAULT_CONFLICT,   &FAULT_DENIED,
+        &FAULT_IO,        &FAULT_NO_SPACE,  &FAULT_TOO_LARGE, &FAULT_TIMEOUT,    &FAULT_UNAVAILABLE,
         &FAULT_UNCERTAIN, &FAULT_CANCELLED, &FAULT_CONFIG,    &FAULT_UNSUPPORTED};
     for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) {
         assert_true(strlen(faults[i]->code) > 0);

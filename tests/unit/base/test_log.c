@@ -38,9 +38,10 @@ static int end(void **state)
 static void a_line_is_one_json_object(void **state)
 {
     log_info("job_taken", "disk \"%s\"\n", "a\\b");
-    assert_string_equal(read_log(),
-                        "{\"at\":\"2026-01-31T23:59:59.123Z\",\"level\":\"info\",\"daemon\":"
-                        "\"guts-test\",\"event\":\"job_taken\",\"text\":\"disk \\\"a\\\\b\\\"\\u000a\"}\n");
+    assert_string_equal(
+        read_log(),
+        "{\"at\":\"2026-01-31T23:59:59.123Z\",\"level\":\"info\",\"daemon\":"
+        "\"guts-test\",\"event\":\"job_taken\",\"text\":\"disk \\\"a\\\\b\\\"\\u000a\"}\n");
 }
 
 static void ids_come_from_the_scopes_that_are_open(void **state)

@@ -141,9 +141,16 @@ static void key_files_have_strict_modes(void **state)
 static void rubbish_in_a_key_file_is_refused_without_being_shown(void **state)
 {
     static const char *const cases[] = {
-        "", "\n", "id", "id ", "id !!!!", "id c2hvcnQ=", "# only a comment\n",
+        "",
+        "\n",
+        "id",
+        "id ",
+        "id !!!!",
+        "id c2hvcnQ=",
+        "# only a comment\n",
         "a-key-id-that-is-too-long AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
-        "a AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\na AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="};
+        "a AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\na "
+        "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="};
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct error err = {0};
         struct seal_private *key = NULL;

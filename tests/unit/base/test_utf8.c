@@ -20,17 +20,29 @@ static void legal_characters_are_measured(void **state)
 
 static void illegal_sequences_are_refused(void **state)
 {
-    static const char *const cases[] = {
-        "",             "\x80",         "\xC0\x80",     "\xC1\xBF",         "\xE0\x9F\xBF",
-        "\xED\xA0\x80", "\xF0\x8F\x80\x80", "\xF4\x90\x80\x80", "\xF5\x80\x80\x80", "\xFF",
-        "\xC3",         "\xE2\x82",     "\xF0\x9F\x98", "\xC3(",            "\xE2\x82("};
+    static const char *const cases[] = {"",
+                                        "\x80",
+                                        "\xC0\x80",
+                                        "\xC1\xBF",
+                                        "\xE0\x9F\xBF",
+                                        "\xED\xA0\x80",
+                                        "\xF0\x8F\x80\x80",
+                                        "\xF4\x90\x80\x80",
+                                        "\xF5\x80\x80\x80",
+                                        "\xFF",
+                                        "\xC3",
+                                        "\xE2\x82",
+                                        "\xF0\x9F\x98",
+                                        "\xC3(",
+                                        "\xE2\x82("};
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
         assert_int_equal(size_of(cases[i]), 0);
 }
 
 static void a_cut_never_splits_a_character(void **state)
 {
-    const char *text = "a\xE2\x82\xAC" "b";
+    const char *text = "a\xE2\x82\xAC"
+                       "b";
     assert_int_equal(utf8_cut(text, 5, 9), 5);
     assert_int_equal(utf8_cut(text, 5, 4), 4);
     assert_int_equal(utf8_cut(text, 5, 3), 1);

@@ -26,13 +26,15 @@ static struct {
 static const struct conf_key keys[] = {
     {"host", CONF_STRING, offsetof(struct settings, host), false, "local \"host\"", 1, 20, "Where"},
     {"name", CONF_STRING, offsetof(struct settings, name), false, NULL, 0, 0, "Who"},
-    {"password_file", CONF_SECRET_FILE, offsetof(struct settings, password), false, NULL, 0, 0, "Word"},
+    {"password_file", CONF_SECRET_FILE, offsetof(struct settings, password), false, NULL, 0, 0,
+     "Word"},
     {"threads", CONF_INTEGER, offsetof(struct settings, threads), false, "4", 1, 64, "How many"},
     {"body", CONF_SIZE, offsetof(struct settings, body), false, "1MiB", 1, 1 << 30, "How large"},
-    {"lease", CONF_DURATION, offsetof(struct settings, lease), false, "30s", 1000, 60000, "How long"},
+    {"lease", CONF_DURATION, offsetof(struct settings, lease), false, "30s", 1000, 60000,
+     "How long"},
     {"fast", CONF_BOOL, offsetof(struct settings, fast), false, "true", 0, 0, "Fast"},
-    {"addresses", CONF_STRINGS, offsetof(struct settings, addresses), false, "[\"a\", \"b:1\"]", 1, 3,
-     "Tried in turn"},
+    {"addresses", CONF_STRINGS, offsetof(struct settings, addresses), false, "[\"a\", \"b:1\"]", 1,
+     3, "Tried in turn"},
 };
 static const struct conf_key top_keys[] = {{"pool", CONF_STRING, 0, false, "p", 0, 0, "Pool"}};
 static const struct conf_section sections[] = {
@@ -74,10 +76,11 @@ static void a_file_replaces_the_defaults(void **state)
     struct conf *conf = NULL;
     char text[512];
     assert_true(file_replace(secret_path, 0600, "s3cret\n", 7, &err));
-    snprintf(text, sizeof(text),
-             "pool = \"q\";\nbroker: { host = \"h\"; password_file = \"%s\"; threads = 64; body = 2000;"
-             " lease = \"1m\"; fast = false; addresses = ( \"x\" ); };\n",
-             secret_path);
+    snprintf(
+        text, sizeof(text),
+        "pool = \"q\";\nbroker: { host = \"h\"; password_file = \"%s\"; threads = 64; body = 2000;"
+        " lease = \"1m\"; fast = false; addresses = ( \"x\" ); };\n",
+        secret_path);
     assert_true(load(text, &conf, &err));
     assert_string_equal(settings.host, "h");
     assert_string_equal(secret_reveal(settings.password), "s3cret");

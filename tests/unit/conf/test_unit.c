@@ -29,7 +29,7 @@ static void durations_need_a_unit(void **state)
     static const struct {
         const char *text;
         uint64_t ms;
-    } cases[] = {{"0", 0},         {"200ms", 200},   {"10s", 10000},
+    } cases[] = {{"0", 0},       {"200ms", 200},  {"10s", 10000},
                  {"5m", 300000}, {"2h", 7200000}, {"1d", 86400000}};
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         uint64_t ms = 1;
@@ -43,8 +43,18 @@ static void durations_need_a_unit(void **state)
 
 static void rubbish_and_overflow_are_refused(void **state)
 {
-    static const char *const cases[] = {"",    "s",      "-1s",     "+1s", " 1s", "1x", "1.5s",
-                                        "1ss", "0x10KiB", "16384PiB", "18446744073709551616", "1mb"};
+    static const char *const cases[] = {"",
+                                        "s",
+                                        "-1s",
+                                        "+1s",
+                                        " 1s",
+                                        "1x",
+                                        "1.5s",
+                                        "1ss",
+                                        "0x10KiB",
+                                        "16384PiB",
+                                        "18446744073709551616",
+                                        "1mb"};
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         uint64_t number;
         assert_false(unit_parse_size(cases[i], &number));

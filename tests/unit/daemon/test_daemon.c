@@ -22,7 +22,8 @@ static struct node_settings {
 } node;
 static const struct conf_key node_keys[] = {
     {"lease", CONF_DURATION, offsetof(struct node_settings, lease), false, "10s", 0, 0, "Lease"},
-    {"takeover", CONF_DURATION, offsetof(struct node_settings, takeover), false, "30s", 0, 0, "Takeover"},
+    {"takeover", CONF_DURATION, offsetof(struct node_settings, takeover), false, "30s", 0, 0,
+     "Takeover"},
 };
 static const struct conf_section sections[] = {
     {"log", log_conf_keys, 1, &log_settings},

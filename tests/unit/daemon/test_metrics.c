@@ -5,9 +5,11 @@
 
 #include "tests/unit/check.h"
 
-static struct metric shows = {"guts_requests_total", "Requests", "route=\"show\"", METRIC_TYPE_COUNTER};
+static struct metric shows = {"guts_requests_total", "Requests", "route=\"show\"",
+                              METRIC_TYPE_COUNTER};
 static struct metric jobs = METRIC_GAUGE("guts_jobs", "Jobs");
-static struct metric lists = {"guts_requests_total", "Requests", "route=\"list\"", METRIC_TYPE_COUNTER};
+static struct metric lists = {"guts_requests_total", "Requests", "route=\"list\"",
+                              METRIC_TYPE_COUNTER};
 static struct metric seconds = METRIC_HISTOGRAM("guts_request_seconds", "Time of a request");
 
 static int register_all(void **state)

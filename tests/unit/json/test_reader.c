@@ -62,8 +62,9 @@ static void all_wrong_fields_are_named_at_once(void **state)
 {
     static const char *const words[] = {"never", "always", NULL};
     struct uuid id;
-    read_body("{\"name\":3,\"long\":\"abcd\",\"ctl\":\"a\\u0007\",\"c1\":\"a\\u0085\",\"n\":1.5,\"m\":9,"
-              "\"b\":0,\"w\":\"x\",\"o\":[],\"a\":[1,2],\"id\":\"x\",\"mo/re~\":1}");
+    read_body(
+        "{\"name\":3,\"long\":\"abcd\",\"ctl\":\"a\\u0007\",\"c1\":\"a\\u0085\",\"n\":1.5,\"m\":9,"
+        "\"b\":0,\"w\":\"x\",\"o\":[],\"a\":[1,2],\"id\":\"x\",\"mo/re~\":1}");
     assert_null(reader_text(&reader, "name", READER_REQUIRED, 1, 3));
     assert_null(reader_text(&reader, "long", READER_REQUIRED, 1, 3));
     assert_null(reader_text(&reader, "ctl", READER_REQUIRED, 1, 3));

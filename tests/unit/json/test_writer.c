@@ -67,8 +67,7 @@ static void text_is_escaped(void **state)
 static void bytes_that_are_not_utf_8_become_the_replacement_character(void **state)
 {
     writer_text(&writer, NULL, "a\xFF\xC3(\xE2\x82");
-    assert_string_equal(buffer.data,
-                        "\"a\xEF\xBF\xBD\xEF\xBF\xBD(\xEF\xBF\xBD\xEF\xBF\xBD\"");
+    assert_string_equal(buffer.data, "\"a\xEF\xBF\xBD\xEF\xBF\xBD(\xEF\xBF\xBD\xEF\xBF\xBD\"");
 }
 
 static void any_bytes_give_json_that_others_read(void **state)
