@@ -37,6 +37,9 @@ struct disk {
     unsigned parallel;
     uint32_t block_bytes; /* the unit in which room is given; disk_init says 4096 */
 };
+/* Larger disks do not exist at any peer; a size from outside beyond it is a lie. */
+#define DISK_SIZE_MOST (64ull << 40)
+
 /* Takes description and identity. */
 void disk_init(struct disk *disk, const struct disk_ops *ops, char *description, char *identity,
                uint64_t size_bytes, enum disk_access access, unsigned parallel);

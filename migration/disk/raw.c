@@ -185,6 +185,9 @@ bool disk_raw_open(const struct disk_raw_plan *plan, struct disk **ret_disk, str
     uint64_t file_bytes = 0;
     if (!raw_length(fd, &file_bytes, err))
         return false;
+    if (plan->length_bytes > DISK_SIZE_MOST ||
+        (plan->length_bytes == 0 && file_bytes > DISK_SIZE_MOST))
+        return error_set(err, &FAULT_DISK_INVALID, "a disk of %" PRIu64 " bytes", file_bytes);
     uint64_t rest = file_bytes > plan->offset_bytes ? file_bytes - plan->offset_bytes : 0;
     if (plan->offset_bytes > file_bytes || plan->length_bytes > rest)
         return error_set(err, &FAULT_DISK_INVALID,

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/base/log.h"
+#include "migration/disk/tool/tool.h"
+
+static const char help[] =
+    "guts-disk: read, convert and compare disks of virtual machines\n"
+    "\n"
+    "  guts-disk info FILE                what it is\n"
+    "  guts-disk map FILE                 its extents: offset, length, data|zero|hole\n"
+    "  guts-disk digest FILE              the digest of its guest-visible bytes\n"
+    "  guts-disk compare FILE FILE        exit code 1 where the bytes differ\n"
+    "  guts-disk convert FROM TO          copy, in parallel, holes kept\n"
+    "\n"
+    "FILE is a path, nbd://HOST:PORT/EXPORT, nbd+unix:///EXPORT?socket=PATH, http://… or "
+    "https://….\n"
+    "VMDK of every kind, raw and NBD are read natively; qcow2, vdi, vpc and vhdx through "
+    "qemu-nbd.\n"
+    "TO may also be nbd:…, or http(s)://… to upload with PUT.\n"
+    "\n"
+    "  -f, --from FORMAT     raw, vmdk, qcow2, vdi, vpc, vhdx; found out where it can be\n"
+    "  -O, --to FORMAT       raw (default) or qcow2\n"
+    "  -c, --compress        compressed qcow2 clusters\n"
+    "  -n, --no-create       write into what is there\n"
+    "  -d, --digest          print the digest of what was copied\n"
+    "  -p, --progress        show a bar\n"
+    "      --sync            wait until the result is on stable storage\n"
+    "      --threads N       instead of as many as pay\n"
+    "      --memory MIB      of buffers; 32 unless told otherwise\n"
+    "      --rate MIB        a second at most\n"
+    "  -h, --help   -V, --version\n";
+
+enum { OPTION_SYNC = 256, OPTION_THREADS, OPTION_MEMORY, OPTION_RATE };
+
+static const struct option options_known[] = {
+    {"from", required_argument, NULL, 'f'},
+    {"to", required_argument, NULL, 'O'},
+    {"compress", no_argument, NULL, 'c'},
+    {"no-create", no_argument, NULL, 'n'},
+    {"digest", no_argument, NULL, 'd'},
+    {"progress", no_argument, NULL, 'p'},
+    {"sync", no_argument, NULL, OPTION_SYNC},
+    {"threads", required_argument, NULL, OPTION_THREADS},
+    {"memory", required_argument, NULL, OPTION_MEMORY},
+    {"rate", required_argument, NULL, OPTION_RATE},
+    {"help", no_argument, NULL, 'h'},
+    {"version", no_argument, NULL, 'V'},
+    {NULL, 0, NULL, 0},
+};
+
+int tool_fail(const struct error *err)
+{
+    fprintf(stderr, "guts-disk: %s: %s\n", err->fault->code, err->text);
+    return 2;
+}
+
+static bool parse_count(const char *text, uint64_t most, uint64_t *ret_count)
+{
+    char *end = NULL;
+    unsigned long long count = strtoull(text, &end, 10);
+    if (*text < '0' || *text > '9' || *end != 0 || count > most) {
+        fprintf(stderr, "guts-disk: \"%s\" is not a number up to %llu\n", text,
+                (unsigned long long)most);
+        return false;
+    }
+    *ret_count = count;
+    return true;
+}
+
+static bool take_option(int letter, const char *value, struct tool_options *options)
+{
+    uint64_t count = 0;
+    switch (letter) {
+    case 'f':
+        options->from_format = value;
+        return true;
+    case 'O':
+        options->to_format = value;
+        return true;
+    case 'c':
+        return options->compress = true;
+    case 'n':
+        return options->to_is_old = true;
+    case 'd':
+        return options->digest = true;
+    case 'p':
+        return options->progress = true;
+    case OPTION_SYNC:
+        return options->sync = true;
+    case OPTION_THREADS:
+        if (!parse_count(value, 64, &count))
+            return false;
+        options->threads = (unsigned)count;
+        return true;
+    case OPTION_MEMORY:
+        if (!parse_count(value, 1 << 20, &count))
+            return false;
+        options->memory_bytes = count << 20;
+        return true;
+    case OPTION_RATE:
+        if (!parse_count(value, 1 << 20, &count))
+            return false;
+        options->bytes_per_second = count << 20;
+        return true;
+    default:
+        return false;
+    }
+}
+
+static int usage(void)
+{
+    fputs("guts-disk: see guts-disk --help\n", stderr);
+    return 2;
+}
+
+static int run(int count, char **words, const struct tool_options *options)
+{
+    const char *command = count > 0 ? words[0] : "";
+    if (count == 2 && strcmp(command, "info") == 0)
+        return tool_info(words[1], options);
+    if (count == 2 && strcmp(command, "map") == 0)
+        return tool_map(words[1], options);
+    if (count == 2 && strcmp(command, "digest") == 0)
+        return tool_digest(words[1], options);
+    if (count == 3 && strcmp(command, "compare") == 0)
+        return tool_compare(words[1], words[2], options);
+    if (count == 3 && strcmp(command, "convert") == 0)
+        return tool_convert(words[1], words[2], options);
+    return usage();
+}
+
+int main(int argc, char **argv)
+{
+    struct tool_options options = {.to_format = "raw"};
+    log_open("guts-disk", LOG_WARN_LEVEL);
+    for (int letter; (letter = getopt_long(argc, argv, "f:O:cndphV", options_known, NULL)) != -1;) {
+        if (letter == 'h' || letter == 'V') {
+            fputs(letter == 'h' ? help : "guts-disk " GUTS_VERSION "\n", stdout);
+            return 0;
+        }
+        if (!take_option(letter, optarg, &options))
+            return usage();
+    }
+    return run(argc - optind, argv + optind, &options);
+}

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Names into disks.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <linux/openat2.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "common/base/memory.h"
+#include "migration/disk/raw.h"
+#include "migration/disk/tool/tool.h"
+#include "migration/disk/vmdk.h"
+
+/* Opens beneath the directory of the descriptor, never outside. */
+static bool open_beneath(void *context, const char *name, int *ret_fd, struct error *err)
+{
+    const int *directory = context;
+    struct open_how how = {.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK,
+                           .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS};
+    long fd = syscall(SYS_openat2, *directory, name, &how, sizeof(how));
+    if (fd < 0)
+        return error_set_errno(err, errno, "cannot open \"%s\"", name);
+    *ret_fd = (int)fd;
+    return true;
+}
+
+static bool open_vmdk(const char *path, struct disk **ret_disk, struct error *err)
+{
+    char *for_directory = xstrdup(path), *for_name = xstrdup(path);
+    CLEANUP(fd_closep)
+    int directory = open(dirname(for_directory), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    struct disk_opener opener = {open_beneath, &directory};
+    bool ok = directory >= 0
+                  ? disk_vmdk_open(&opener, basename(for_name), ret_disk, err)
+                  : error_set_errno(err, errno, "cannot open the directory of \"%s\"", path);
+    free(for_directory);
+    free(for_name);
+    return ok;
+}
+
+/* What the first bytes say; anything else is raw. */
+static const char *find_format(int fd)
+{
+    static const struct {
+        const char *magic;
+        size_t length;
+        const char *format;
+    } known[] = {
+        {"KDMV", 4, "vmdk"},     {"# Disk DescriptorFile", 21, "vmdk"},
+        {"QFI\xfb", 4, "qcow2"}, {"vhdxfile", 8, "vhdx"},
+        {"conectix", 8, "vpc"},
+    };
+    char start[68] = {0};
+    if (pread(fd, start, sizeof(start), 0) < 0)
+        return "raw";
+    for (size_t i = 0; i < COUNT_OF(known); i++) {
+        if (memcmp(start, known[i].magic, known[i].length) == 0)
+            return known[i].format;
+    }
+    return memcmp(start + 64, "\x7f\x10\xda\xbe", 4) == 0 ? "vdi" : "raw";
+}
+
+bool tool_open_source(const char *name, const struct tool_options *options, struct disk **ret_disk,
+                      struct error *err)
+{
+    int fd = open(name, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return error_set_errno(err, errno, "cannot open \"%s\"", name);
+    const char *format = options->from_format != NULL ? options->from_format : find_format(fd);
+    if (strcmp(format, "raw") == 0)
+        return disk_raw_open(&(struct disk_raw_plan){.fd = fd, .description = name}, ret_disk, err);
+    close(fd);
+    if (strcmp(format, "vmdk") == 0)
+        return open_vmdk(name, ret_disk, err);
+    return error_set(err, &FAULT_UNSUPPORTED, "\"%s\" is not read", format);
+}
+
+bool tool_open_target(const char *name, const struct tool_options *options, struct disk *from,
+                      struct disk **ret_disk, bool *ret_is_zero, struct error *err)
+{
+    int flags = O_RDWR | O_CLOEXEC | (options->to_is_old ? 0 : O_CREAT);
+    int fd = open(name, flags, 0666);
+    if (fd < 0)
+        return error_set_errno(err, errno, "cannot open \"%s\"", name);
+    struct disk_raw_plan plan = {
+        .fd = fd, .writable = true, .lazy = !options->sync, .description = name};
+    *ret_is_zero = !options->to_is_old;
+    if (options->to_is_old)
+        return disk_raw_open(&plan, ret_disk, err);
+    return disk_raw_create(&plan, disk_size_bytes(from), ret_disk, err);
+}

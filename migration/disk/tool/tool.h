@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * guts-disk: the disk engine for people and scripts. One file a group of commands; each returns the exit
+ * code: 0 done, 1 compared and different, 2 failed.
+ */
+#ifndef GUTS_MIGRATION_DISK_TOOL_TOOL_H
+#define GUTS_MIGRATION_DISK_TOOL_TOOL_H
+
+#include "migration/disk/copy.h"
+#include "migration/disk/disk.h"
+
+struct tool_options {
+    const char *from_format; /* NULL: told by the first bytes */
+    const char *to_format;   /* "raw" unless told otherwise */
+    bool progress;
+    bool digest;    /* print the digest of what was copied */
+    bool sync;      /* wait for stable storage */
+    bool compress;  /* qcow2 clusters */
+    bool to_is_old; /* write into what is there, zeroing where the source has nothing */
+    unsigned threads;
+    uint64_t memory_bytes;
+    uint64_t bytes_per_second;
+};
+
+/* A file (its format told or found out), or "nbd:…" or "http(s):…". */
+bool tool_open_source(const char *name, const struct tool_options *options, struct disk **ret_disk,
+                      struct error *err) MUST_CHECK;
+bool tool_open_target(const char *name, const struct tool_options *options, struct disk *from,
+                      struct disk **ret_disk, bool *ret_is_zero, struct error *err) MUST_CHECK;
+
+/* A bar on standard error while a copy runs. */
+struct tool_progress;
+struct tool_progress *tool_progress_begin(const struct copy_control *control);
+void tool_progress_end(struct tool_progress *progress);
+
+int tool_info(const char *name, const struct tool_options *options);
+int tool_map(const char *name, const struct tool_options *options);
+int tool_digest(const char *name, const struct tool_options *options);
+int tool_compare(const char *a, const char *b, const struct tool_options *options);
+int tool_convert(const char *from, const char *to, const struct tool_options *options);
+int tool_fail(const struct error *err); /* prints it; returns 2 */
+
+#endif
