@@ -2,21 +2,27 @@
 """Every configuration key is read: its field is used somewhere beside its table."""
 import re
 
-KEY = re.compile(r'\{\s*"(\w+)",\s*CONF_\w+,\s*offsetof\(\s*struct (\w+),\s*([\w.]+)\s*\)', re.S)
+# Fields of settings structs, however their table is written, and keys of tables written in full.
+STRUCT = re.compile(r"^struct \w+_settings \{(.*?)^\};", re.M | re.S)
+FIELD = re.compile(r"\b(\w+)\s*(?=[;,])")
+KEY = re.compile(r'\{\s*"(\w+)",\s*CONF_\w+,\s*offsetof\(\s*struct \w+,\s*([\w.]+)\s*\)', re.S)
+
+
+def fields(tree):
+    """(file, offset, field) of all that a configuration can set."""
+    for file in tree.product:
+        for struct in STRUCT.finditer(file.code):
+            for match in FIELD.finditer(struct.group(1)):
+                yield file, struct.start(1) + match.start(), match.group(1)
+        for match in KEY.finditer(file.text):
+            yield file, match.start(), match.group(2).split(".")[-1]
 
 
 def check(tree):
-    tables = [(file, match) for file in tree.product for match in KEY.finditer(file.text)]
-    for file, match in tables:
-        field = match.group(3).split(".")[-1]
-        use = re.compile(r"(->|\.)\s*" + re.escape(field) + r"\b")
-        if not any(is_read(other, use, match.group(0)) for other in tree.product):
-            yield file.breach(file.line_of(match.start()),
-                              f'nobody reads "{match.group(1)}" (struct {match.group(2)}, {field})')
-
-
-def is_read(file, use, own):
-    """A use that is no designated initialiser and no part of the key's own table line."""
-    text = file.code.replace(own, "")
-    return any(not re.match(r"\s*=[^=]", text[match.end():]) or match.group(1) == "->"
-               for match in use.finditer(text))
+    reads = set()
+    for file in tree.product:
+        reads.update(re.findall(r"->\s*(\w+)\b", file.code))
+        reads.update(re.findall(r"\.(\w+)\b(?!\s*=[^=])", re.sub(r"offsetof\([^)]*\)", "", file.code)))
+    for file, offset, field in fields(tree):
+        if field not in reads:
+            yield file.breach(file.line_of(offset), f'nobody reads the setting "{field}"')
