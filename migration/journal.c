@@ -162,3 +162,20 @@ bool journal_replay(const struct journal *journal, journal_visit *visit, void *c
     munmap(bytes, journal->end);
     return true;
 }
+
+bool journal_peek(const char *directory, journal_visit *visit, void *context, struct error *err)
+{
+    CLEANUP(xfreep) char *path = xasprintf("%s/journal", directory);
+    CLEANUP(fd_closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    struct stat status;
+    void *bytes = NULL;
+    if (fd < 0 || fstat(fd, &status) != 0)
+        return error_set_errno(err, errno, "opening \"%s\"", path);
+    if (!map(fd, (size_t)status.st_size, &bytes, err))
+        return false;
+    if (bytes) {
+        journal_parse(bytes, (size_t)status.st_size, visit, context);
+        munmap(bytes, (size_t)status.st_size);
+    }
+    return true;
+}

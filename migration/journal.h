@@ -49,6 +49,9 @@ bool journal_sync(struct journal *journal, struct error *err) MUST_CHECK;
 typedef bool journal_visit(void *context, enum journal_kind kind, const void *data, size_t length);
 bool journal_replay(const struct journal *journal, journal_visit *visit, void *context,
                     struct error *err) MUST_CHECK;
+/* The same for a journal that another process may be writing to: nothing is cut. */
+bool journal_peek(const char *directory, journal_visit *visit, void *context,
+                  struct error *err) MUST_CHECK;
 /* The parser, over bytes (also for the fuzz target): returns the length of the valid prefix. */
 size_t journal_parse(const void *bytes, size_t length, journal_visit *visit, void *context);
 
