@@ -3,7 +3,9 @@
 
 #include <assert.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "migration/journal.h"
 #include "proto/codec.h"
@@ -116,7 +118,10 @@ static void replay_json(struct progress *progress, enum journal_kind kind, const
         snprintf(progress->worker.boot_id, sizeof(progress->worker.boot_id), "%s", boot);
     } else if (kind == JOURNAL_STEP &&
                json_unpack((json_t *)object, "{s:s, s:o}", "name", &text, "state", &state) == 0) {
-        json_object_set(progress->steps, text, state);
+        if (json_is_null(state))
+            json_object_del(progress->steps, text);
+        else
+            json_object_set(progress->steps, text, state);
     } else if (kind == JOURNAL_IDENTITY &&
                json_unpack((json_t *)object, "{s:I, s:s}", "disk", &number, "identity", &text) ==
                    0 &&
@@ -216,14 +221,25 @@ void progress_closep(struct progress **progress)
     *progress = NULL;
 }
 
+/* After a failed sync nobody knows what is on the disk: a new run reads what really is there. */
+static void end_worker(const struct error *err)
+{
+    fprintf(stderr, "journal lost: %s\n", err->text);
+    _exit(PROGRESS_EXIT_JOURNAL_LOST);
+}
+
 /* Appends, syncs and applies one record, the mutex held by nobody. */
 static bool tell(struct progress *progress, enum journal_kind kind, const void *data, size_t length,
                  struct error *err)
 {
     assert(progress->journal);
     pthread_mutex_lock(&progress->mutex);
-    bool good = journal_append(progress->journal, kind, data, length, err) &&
-                journal_sync(progress->journal, err);
+    bool good = journal_append(progress->journal, kind, data, length, err);
+    if (good && !journal_sync(progress->journal, err)) {
+        good = false;
+        if (progress->depth == PROGRESS_WHOLE)
+            end_worker(err);
+    }
     if (good)
         replay(progress, kind, data, length);
     pthread_mutex_unlock(&progress->mutex);
@@ -308,6 +324,11 @@ bool progress_set_step(struct progress *progress, const char *name, const json_t
 {
     return tell_json(progress, JOURNAL_STEP,
                      json_pack("{s:s, s:O}", "name", name, "state", (json_t *)state), err);
+}
+
+bool progress_clear_step(struct progress *progress, const char *name, struct error *err)
+{
+    return tell_json(progress, JOURNAL_STEP, json_pack("{s:s, s:n}", "name", name, "state"), err);
 }
 
 static int by_index(const void *a, const void *b)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * How far a job is, as its journal tells: what the records of journal.h mean. Each call that tells
- * something appends a record and syncs it before it returns; a failure to do so must end the
- * process (an fsync error says that nobody knows what is on the disk).
+ * something appends a record and syncs it before it returns. A sync that fails ends a worker's process:
+ * nobody knows then what is on the disk, and the next run reads what is.
  *
  * Threads: any; serialised inside.
  */
@@ -16,6 +16,8 @@
 #include "migration/disk/copy.h"
 #include "proto/vm.h"
 #include "proto/words.h"
+
+#define PROGRESS_EXIT_JOURNAL_LOST 74
 
 struct progress;
 enum progress_depth {
@@ -50,6 +52,8 @@ bool progress_set_result(struct progress *progress, const void *packed, size_t l
 const json_t *progress_step(const struct progress *progress, const char *name);
 bool progress_set_step(struct progress *progress, const char *name, const json_t *state,
                        struct error *err) MUST_CHECK;
+/* It must be done again. */
+bool progress_clear_step(struct progress *progress, const char *name, struct error *err) MUST_CHECK;
 
 /* -- copies --------------------------------------------------------------------------------------- */
 struct progress_copy {

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The jobs that walk the ledger: rollback takes everything back, from the last entry to the first, so
+ * that the vm at the source is started last; cleanup accepts the result, in order. Each entry passes
+ * the fence before its deed, and its outcome is stored at once, so that a crash repeats at most one.
+ */
+#include <string.h>
+
+#include "migration/steps.h"
+
+typedef bool undo_function(struct run *run, const struct ledger_entry *entry,
+                           enum ledger_state *ret_state, struct error *err);
+
+static bool undo(struct run *run, const struct ledger_entry *entry, enum ledger_state *ret_state,
+                 struct error *err)
+{
+    if (entry->end == END_DESTINATION)
+        return ends_open_destination(run, err) &&
+               run->destination_driver->undo(run->destination, entry, ret_state, err);
+    if (!ends_open_source(run, err))
+        return false;
+    if (!run->source_driver->undo)
+        return error_set(err, &FAULT_UNSUPPORTED, "source driver \"%s\" undoes nothing",
+                         run->source_driver->name);
+    return run->source_driver->undo(run->source, entry, ret_state, err);
+}
+
+static bool accept_entry(struct run *run, const struct ledger_entry *entry,
+                         enum ledger_state *ret_state, struct error *err)
+{
+    if (entry->end == END_DESTINATION)
+        return ends_open_destination(run, err) &&
+               run->destination_driver->accept(run->destination, entry, ret_state, err);
+    if (!ends_open_source(run, err))
+        return false;
+    if (!run->source_driver->accept) {
+        *ret_state = LEDGER_KEPT;
+        return true;
+    }
+    return run->source_driver->accept(run->source, entry, ret_state, err);
+}
+
+/* Our token must still be the current one; then the deed; then its outcome. */
+static bool settle_one(struct run *run, const struct ledger_entry *entry, undo_function *deed,
+                       struct error *err)
+{
+    enum ledger_state state = LEDGER_ERROR;
+    struct ledger_entry claimed = *entry;
+    struct error settled;
+    if (!work_claim(run->work, &claimed, err) || !work_fence(run->work, err))
+        return false;
+    if (deed(run, &claimed, &state, err))
+        return work_settle(run->work, &claimed, state, claimed.detail, err);
+    if (err->fault == &FAULT_FENCED || err->fault == &FAULT_CANCELLED)
+        return false;
+    work_note(run->work, "%s \"%s\": %s", claimed.kind, claimed.key, err->text);
+    if (!work_settle(run->work, &claimed, LEDGER_ERROR, err->text, &settled))
+        *err = settled;
+    return false;
+}
+
+static void name_entry(const struct ledger_entry *entry, const char *verb, char ret_name[32])
+{
+    snprintf(ret_name, 32, "%s %u %s", verb, entry->order, entry->kind);
+}
+
+static bool tell_and_settle(struct run *run, const struct ledger_entry *entry, const char *verb,
+                            undo_function *deed, struct error *err)
+{
+    char name[32];
+    name_entry(entry, verb, name);
+    work_tell_step(run->work, name, WORK_STEP_RUNNING, NULL);
+    bool good = settle_one(run, entry, deed, err);
+    work_tell_step(run->work, name, good ? WORK_STEP_UNDONE : WORK_STEP_FAILED, good ? NULL : err);
+    return good;
+}
+
+static int by_order(const void *a, const void *b)
+{
+    const struct ledger_entry *const *left = a, *const *right = b;
+    return (*left)->order < (*right)->order ? -1 : (*left)->order > (*right)->order;
+}
+
+/* The open entries, in the ledger's order. */
+static size_t gather(struct run *run, const struct ledger_entry ***ret_entries)
+{
+    size_t count = work_ledger_count(run->work), open = 0;
+    const struct ledger_entry **entries = arena_calloc(run->arena, count + 1, sizeof(*entries));
+    for (size_t i = 0; i < count; i++) {
+        const struct ledger_entry *entry = work_ledger_get(run->work, i);
+        if (ledger_state_is_open(entry->state))
+            entries[open++] = entry;
+    }
+    qsort(entries, open, sizeof(*entries), by_order);
+    *ret_entries = entries;
+    return open;
+}
+
+/* Goes on behind an entry that could not be undone, for as much as possible should be; but the source
+ * is left alone while anything may still stand at the destination: no vm runs at both ends. */
+bool job_rollback(struct run *run, struct error *err)
+{
+    const struct ledger_entry **entries;
+    size_t count = gather(run, &entries), failed = 0;
+    struct error first = {0}, last;
+    bool destination_is_clean = true;
+    for (size_t i = count; i-- > 0;) {
+        if (entries[i]->end == END_SOURCE && !destination_is_clean)
+            continue;
+        if (tell_and_settle(run, entries[i], "undo", undo, &last))
+            continue;
+        if (failed++ == 0)
+            first = last;
+        destination_is_clean = destination_is_clean && entries[i]->end != END_DESTINATION;
+        if (last.fault == &FAULT_FENCED || last.fault == &FAULT_CANCELLED)
+            break;
+    }
+    if (failed == 0)
+        return true;
+    *err = first;
+    return error_prefix(err, "%zu of %zu could not be undone", failed, count);
+}
+
+bool job_cleanup(struct run *run, struct error *err)
+{
+    const struct ledger_entry **entries;
+    size_t count = gather(run, &entries);
+    for (size_t i = 0; i < count; i++) {
+        if (!tell_and_settle(run, entries[i], "accept", accept_entry, err))
+            return false;
+    }
+    return true;
+}
