@@ -5,6 +5,7 @@
 
 /* One line a driver; the last is NULL. */
 const struct destination_driver *const destination_drivers[] = {
+    &fake_destination,
     NULL,
 };
 const size_t destination_driver_count = COUNT_OF(destination_drivers) - 1;
