@@ -19,7 +19,7 @@
 #define OF(field) offsetof(struct http_server_settings, field)
 const struct conf_key http_server_conf_keys[] = {
     {"listen", CONF_STRING, OF(listen), false, "127.0.0.1:7000", 0, 0, "address and port"},
-    {"threads", CONF_INTEGER, OF(threads), false, "2", 1, 64, "threads that serve requests"},
+    {"threads", CONF_INTEGER, OF(threads), false, "4", 1, 64, "threads that serve requests"},
     {"connections", CONF_INTEGER, OF(connections_most), false, "1000", 1, 100000,
      "connections at once; more wait in the kernel"},
     {"body_most", CONF_SIZE, OF(body_most_bytes), false, "1MiB", 1024, 64 << 20,

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * New migrations: of one vm, or of thousands in one call. */
+#include "common/store/migration_create.h"
+
+#include <string.h>
+
+#include "api/api.h"
+#include "api/driver.h"
+#include "api/endpoint.h"
+#include "api/notice.h"
+#include "api/option.h"
+#include "api/routes.h"
+#include "common/store/vm_view.h"
+#include "proto/fault.h"
+
+#define VMS_MOST 10000
+#define OPTIONS_BYTES_MOST (64u << 10)
+
+struct creation {
+    struct call *call;
+    struct reader *reader;
+    struct endpoint destination;
+    struct uuid source_id; /* nil: any */
+    const char **names;    /* of vms, as they were asked for */
+    size_t count;
+    struct vm_match *matches;
+    const char *server_name;
+    struct migration_new_shared shared;
+    struct migration_new *rows; /* those that are not gone */
+    size_t *row_of;             /* for each vm its row, or SIZE_MAX */
+    size_t row_count;
+    struct migration_created *results;
+};
+
+static void read_vms(struct creation *creation)
+{
+    size_t index;
+    json_t *vm;
+    struct reader *reader = creation->reader;
+    const json_t *vms = reader_array(reader, "vms", READER_REQUIRED, VMS_MOST);
+    creation->count = json_array_size(vms);
+    if (vms != NULL && creation->count == 0)
+        reader_complain(reader, "vms", "must name at least one");
+    creation->names = arena_calloc(reader->arena, creation->count + 1, sizeof(char *));
+    json_array_foreach((json_t *)vms, index, vm) {
+        const char *name = json_string_value(vm);
+        if (name == NULL || json_string_length(vm) != strlen(name) || !call_name_is_sound(name))
+            reader_complain(reader, arena_printf(reader->arena, "vms/%zu", index),
+                            "must be an id or a name");
+        creation->names[index] = name;
+    }
+}
+
+static void read_server_name(struct creation *creation)
+{
+    struct reader *reader = creation->reader;
+    const char *name = reader_text(reader, "name", READER_OPTIONAL, 1, 255);
+    const char *server_name = reader_text(reader, "server_name", READER_OPTIONAL, 1, 255);
+    if (name != NULL && server_name != NULL && strcmp(name, server_name) != 0)
+        reader_complain(reader, "name", "differs from server_name");
+    creation->server_name = server_name != NULL ? server_name : name;
+    if (creation->server_name != NULL && creation->count > 1)
+        reader_complain(reader, server_name != NULL ? "server_name" : "name",
+                        "is for a single vm only");
+}
+
+/* FAULT_DRIVER_UNKNOWN, or complaints. */
+static bool check_options(struct creation *creation, const json_t *options, struct error *err)
+{
+    json_t *declaration;
+    struct call *call = creation->call;
+    struct option_values values;
+    if (!driver_declaration(call, END_DESTINATION, creation->destination.definition.driver,
+                            &declaration, err))
+        return false;
+    const json_t *declared = json_object_get(declaration, "options");
+    option_check(creation->reader, "options", declared, options, &values);
+    option_require(creation->reader, "options", declared, values.plain, NULL);
+    if (json_object_size(values.secrets) > 0)
+        reader_complain(creation->reader, "options", "must not hold secrets");
+    char *text = json_dumps(values.plain, JSON_COMPACT | JSON_SORT_KEYS);
+    if (strlen(text) > OPTIONS_BYTES_MOST)
+        reader_complain(creation->reader, "options", "are longer than %u bytes",
+                        OPTIONS_BYTES_MOST);
+    creation->shared.options_json = arena_strdup(call->arena, text);
+    free(text);
+    option_values_fini(&values);
+    json_decref(declaration);
+    return true;
+}
+
+static bool read_creation(struct creation *creation, struct error *err)
+{
+    static const char *const ways[] = {"rollback", "keep", NULL};
+    struct call *call = creation->call;
+    struct endpoint source = {0};
+    if (!call_read_body(call, true, &creation->reader, err))
+        return false;
+    struct reader *reader = creation->reader;
+    const char *destination = reader_text(reader, "destination", READER_REQUIRED, 1, 255);
+    const char *source_name = reader_text(reader, "source", READER_OPTIONAL, 1, 255);
+    const json_t *options = reader_object(reader, "options", READER_OPTIONAL);
+    read_vms(creation);
+    read_server_name(creation);
+    creation->shared.on_failure = ways[reader_word(reader, "on_failure", READER_OPTIONAL, 0, ways)];
+    creation->shared.dry_run = reader_bool(reader, "dry_run", READER_OPTIONAL, false);
+    creation->shared.who = call->identity.name;
+    reader_finish(reader);
+    if (!call_sound(call, err) ||
+        !endpoint_named(call, END_DESTINATION, destination, &creation->destination, err) ||
+        (source_name != NULL && !endpoint_named(call, END_SOURCE, source_name, &source, err)) ||
+        !check_options(creation, options, err))
+        return false;
+    creation->source_id = source.id;
+    creation->shared.project = creation->destination.project;
+    return call_sound(call, err);
+}
+
+/* One vm that is not as it should be is told with its own fault; of many, all are told. */
+static bool vm_wrong(struct creation *creation, size_t index, const struct fault *fault,
+                     const char *what, struct error *err)
+{
+    struct reader *reader = creation->reader;
+    error_set(err, fault, "vm \"%s\" %s", creation->names[index], what);
+    reader_complain(reader, arena_printf(reader->arena, "vms/%zu", index), "%s", what);
+    return false;
+}
+
+static bool match_is_sound(struct creation *creation, size_t index, struct error *err)
+{
+    const struct vm_match *match = &creation->matches[index];
+    if (match->found == 0)
+        return vm_wrong(creation, index, &FAULT_NOT_FOUND, "does not exist", err);
+    if (match->found > 1)
+        return vm_wrong(creation, index, &FAULT_NAME_AMBIGUOUS,
+                        "is the name of several: give the id or the source", err);
+    if (strcmp(match->project, creation->shared.project) != 0)
+        return vm_wrong(creation, index, &FAULT_NOT_FOUND,
+                        "is of another project than the destination", err);
+    return true;
+}
+
+static bool match_vms(struct creation *creation, struct error *err)
+{
+    struct call *call = creation->call;
+    bool sound = true;
+    if (!vm_view_match(call->store, call->arena, call->scope, &creation->source_id, creation->names,
+                       creation->count, &creation->matches, err))
+        return false;
+    for (size_t i = 0; i < creation->count; i++)
+        sound = match_is_sound(creation, i, err) && sound;
+    if (sound)
+        return true;
+    return creation->count == 1 ? false : call_sound(call, err);
+}
+
+static void make_rows(struct creation *creation)
+{
+    struct arena *arena = creation->call->arena;
+    creation->rows = arena_calloc(arena, creation->count, sizeof(*creation->rows));
+    creation->row_of = arena_calloc(arena, creation->count, sizeof(*creation->row_of));
+    creation->results = arena_calloc(arena, creation->count, sizeof(*creation->results));
+    for (size_t i = 0; i < creation->count; i++) {
+        const struct vm_match *match = &creation->matches[i];
+        creation->row_of[i] = match->gone_at == 0 ? creation->row_count : SIZE_MAX;
+        if (match->gone_at != 0)
+            continue;
+        const char *server = creation->server_name != NULL ? creation->server_name : match->name;
+        creation->rows[creation->row_count++] = (struct migration_new){
+            uuid_new(), match->id, match->source_id, creation->destination.id, match->name, server};
+    }
+}
+
+static void on_created(void *context, const struct uuid *ids, size_t count)
+{
+    struct creation *creation = context;
+    if (count > 0)
+        notice_wake(creation->call->api->notice, OWNER_MIGRATION, &ids[0]);
+}
+
+static void write_created(struct writer *writer, const struct migration_new *row)
+{
+    writer_object_begin(writer, NULL);
+    writer_uuid(writer, "id", &row->id);
+    writer_uuid(writer, "vm_id", &row->vm_id);
+    writer_text(writer, "vm_name", row->vm_name);
+    writer_text(writer, "server_name", row->server_name);
+    writer_text(writer, "state", "PENDING");
+    writer_object_end(writer);
+}
+
+static const struct uuid *existing_of(const struct creation *creation, size_t vm)
+{
+    static const struct uuid none;
+    size_t row = creation->row_of[vm];
+    return row == SIZE_MAX ? &none : &creation->results[row].existing;
+}
+
+static bool was_created(const struct creation *creation, size_t vm)
+{
+    return creation->row_of[vm] != SIZE_MAX && uuid_is_nil(existing_of(creation, vm));
+}
+
+static void write_skipped(struct writer *writer, const struct creation *creation, size_t vm)
+{
+    const struct uuid *existing = existing_of(creation, vm);
+    writer_object_begin(writer, NULL);
+    writer_text(writer, "vm", creation->names[vm]);
+    writer_uuid(writer, "vm_id", &creation->matches[vm].id);
+    writer_text(writer, "reason", uuid_is_nil(existing) ? "vm_gone" : "exists");
+    writer_uuid(writer, "migration", existing);
+    writer_object_end(writer);
+}
+
+static void write_answer(struct creation *creation)
+{
+    size_t created = 0;
+    for (size_t i = 0; i < creation->count; i++)
+        created += was_created(creation, i);
+    struct writer *writer = call_json(creation->call, created > 0 ? 201 : 200);
+    writer_object_begin(writer, NULL);
+    writer_array_begin(writer, "created");
+    for (size_t i = 0; i < creation->count; i++)
+        if (was_created(creation, i))
+            write_created(writer, &creation->rows[creation->row_of[i]]);
+    writer_array_end(writer);
+    writer_array_begin(writer, "skipped");
+    for (size_t i = 0; i < creation->count; i++)
+        if (!was_created(creation, i))
+            write_skipped(writer, creation, i);
+    writer_array_end(writer);
+    writer_object_end(writer);
+}
+
+bool migration_create_serve(struct call *call, struct error *err)
+{
+    static const char *const allowed[] = {"project", NULL};
+    struct creation creation = {.call = call};
+    size_t done = 0;
+    call_query_allow(call, allowed);
+    call_query_project(call);
+    if (!call_sound(call, err) || !read_creation(&creation, err) || !match_vms(&creation, err))
+        return false;
+    make_rows(&creation);
+    if (!migration_create(call->store, &creation.shared, creation.rows, creation.row_count,
+                          on_created, &creation, creation.results, &done, err))
+        return error_prefix(err, "%zu of %zu were stored; ask again for the rest", done,
+                            creation.row_count);
+    write_answer(&creation);
+    return true;
+}
