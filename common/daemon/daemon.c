@@ -131,7 +131,7 @@ static bool configure(const struct daemon_plan *plan, const char *path, struct c
 
 /* -- the process -------------------------------------------------------------------------------- */
 
-/* Secrets that were read must not land in a core file. */
+/* Before the configuration is read: secrets must not land in a core file. */
 static void refuse_core_files(void)
 {
     const struct rlimit none = {0, 0};
@@ -158,6 +158,7 @@ struct daemon *daemon_begin(const struct daemon_plan *plan, int argc, char **arg
     struct conf *conf = NULL;
     if (!options_parse(plan, argc, argv, &options, ret_status))
         return NULL;
+    refuse_core_files();
     if (!configure(plan, options.config, &conf, &err)) {
         fprintf(stderr, "%s: %s\n", plan->name, err.text);
         *ret_status = STATUS_CONFIG;
@@ -168,7 +169,6 @@ struct daemon *daemon_begin(const struct daemon_plan *plan, int argc, char **arg
         conf_free(conf);
         return NULL;
     }
-    refuse_core_files();
     struct daemon *daemon = xcalloc(1, sizeof(*daemon));
     *daemon = (struct daemon){plan->name, conf, signals_open(), false};
     if (daemon->signal_fd < 0) {
