@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line as people and scripts use it."""
+import csv
+import io
+import json
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import time
+
+import pytest
+import yaml
+
+from guts_platform import ENVIRONMENT, program
+from machines import make_machine
+
+
+@pytest.fixture(scope="module")
+def platform(shared):
+    for name in ("one", "two", "three", "four"):
+        make_machine(shared.machines, name, size_bytes=32 << 20)
+    shared.guts("source-create", "lab", "--driver", "workstation", "--setting",
+                f"path={shared.machines}")
+    shared.guts("source", "refresh", "lab")
+    shared.guts("destination", "create", "kvm", "--driver", "local", "--setting",
+                f"path={shared.results}")
+    return shared
+
+
+def test_every_format_shows_the_same_vms(platform):
+    names = {"one", "two", "three", "four"}
+    rows = json.loads(platform.guts("vm", "list", "-f", "json").stdout)
+    assert {row["name"] for row in rows} == names
+    assert {row["name"] for row in yaml.safe_load(platform.guts("vm-list", "-f", "yaml").stdout)} == names
+    table = list(csv.reader(io.StringIO(platform.guts("vm", "list", "-f", "csv", "-c", "name").stdout)))
+    assert table[0] == ["NAME"] and {row[0] for row in table[1:]} == names
+    value = platform.guts("vm", "list", "-f", "value", "-c", "name", "--sort-column", "name").stdout
+    assert value.split() == sorted(names)
+    assert "CAPACITY" in platform.guts("vm", "list").stdout
+
+
+def test_things_are_named_by_id_or_name(platform):
+    by_name = platform.guts_json("source", "show", "lab")
+    assert platform.guts_json("source", "show", by_name["id"]) == by_name
+
+
+def test_migrate_waits_with_plain_lines_where_there_is_no_terminal(platform):
+    done = platform.guts("migrate", "one", "--to", "kvm", "--wait")
+    lines = [line for line in done.stdout.splitlines() if line.startswith("one: ")]
+    assert lines[-1] == "one: VERIFIED"
+    assert "\033" not in done.stdout
+
+
+def test_migrate_draws_bars_on_a_terminal(platform):
+    main, terminal = pty.openpty()
+    process = subprocess.Popen([program("cli"), "migrate", "two", "--to", "kvm", "--wait"],
+                               stdin=terminal, stdout=terminal, stderr=terminal,
+                               env={**ENVIRONMENT, "TERM": "xterm",
+                                    "GUTS_URL": f"http://127.0.0.1:{platform.api_port}"})
+    os.close(terminal)
+    shown, end = b"", time.monotonic() + 120
+    while time.monotonic() < end:
+        if select.select([main], [], [], 0.2)[0]:
+            try:
+                shown += os.read(main, 65536)
+            except OSError:
+                break
+        elif process.poll() is not None:
+            break
+    assert process.wait(10) == 0, shown
+    assert re.search(rb"disk 0 .*\[.*\].*%", shown), shown
+    assert b"two: VERIFIED" in shown
+
+
+def test_exit_codes_tell_scripts_what_happened(platform):
+    assert platform.guts("vm", "show", "nobody", check=False).returncode == 4
+    assert platform.guts("vm", "list", "--nonsense", check=False).returncode == 2
+    assert platform.guts("nonsense", check=False).returncode == 2
+    assert platform.guts("vm", "list", check=False, GUTS_URL="http://127.0.0.1:1").returncode == 3
+    refused = platform.guts("source", "delete", "lab", check=False)
+    assert refused.returncode == 1 and "[in_use]" in refused.stderr
+
+
+def test_all_field_errors_come_at_once(platform):
+    done = platform.guts("source", "create", "bad", "--driver", "workstation", "--setting", "path=relative",
+                         "--setting", "unknown=1", check=False)
+    assert done.returncode == 1
+    assert "/settings/path" in done.stderr and "/settings/unknown" in done.stderr
+
+
+def test_an_interrupted_wait_leaves_the_migration_going(platform):
+    process = subprocess.Popen([program("cli"), "migrate", "three", "--to", "kvm", "--wait"],
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                               env={**ENVIRONMENT, "GUTS_URL": f"http://127.0.0.1:{platform.api_port}"})
+    line = process.stdout.readline()
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=20)
+    assert process.returncode in (130, 0), (line, out, err)
+    found = platform.get("/v1/migrations?vm=three&limit=1")["migrations"][0]
+    platform.wait_state(found["id"], "VERIFIED")
+
+
+def test_events_tell_a_migrations_path(platform):
+    platform.guts("migrate", "four", "--to", "kvm", "--wait")
+    found = platform.get("/v1/migrations?vm=four&limit=1")["migrations"][0]
+    rows = platform.guts_json("event", "list", "--owner", found["id"])
+    path = [row["data"]["to"] for row in rows if row["kind"] == "migration.state"]
+    assert path[-1] == "VERIFIED" and path.index("SCHEDULED") < path.index("DISCOVERED")
+
+
+def test_help_is_everywhere(platform):
+    commands = re.findall(r"^  ([a-z]+(?: [a-z]+)?) {2,}", platform.guts("--help").stdout, re.M)
+    assert len(commands) > 30
+    for command in commands:
+        assert "usage: guts" in platform.guts(*command.split(), "--help").stdout

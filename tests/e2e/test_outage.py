@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Daemons without their peers, killed workers, polite ends."""
+import pathlib
+import signal
+import time
+
+from guts_platform import wait_until
+from machines import identical, make_machine
+
+
+def children(pid):
+    found = []
+    for path in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        try:
+            if int(path.read_text().rsplit(")", 1)[1].split()[1]) == pid:
+                found.append(int(path.parent.name))
+        except (OSError, IndexError, ValueError):
+            continue
+    return found
+
+
+def slow_fake(platform, seconds=3, disks=1, size_bytes=256 << 20, **options):
+    platform.add("sources", "fakes", "fake", world=str(platform.world), vms=8, disks=disks,
+                 disk_bytes=size_bytes)
+    platform.add("destinations", "nowhere", "fake", world=str(platform.world))
+
+
+def test_daemons_wait_for_broker_and_database_at_their_start(platform):
+    platform.prepare()
+    platform.broker.stop()
+    platform.database.stop()
+    platform.start_api()
+    platform.start_scheduler()
+    platform.start_node()
+    wait_until("the API serves", 15, lambda: platform.get("/healthz", raw=True).status == 200)
+    time.sleep(2)
+    assert all(daemon.alive() for daemon in platform.daemons.values())
+    ready = platform.get("/readyz")
+    assert ready.status == 503 and "database" in str(ready)
+    refused = platform.get("/v1/vms")
+    assert refused.status == 503 and refused["code"] == "db_unavailable"
+    platform.database.start()
+    platform.broker.start()
+    platform.wait_ready(1)
+
+
+def test_wishes_are_accepted_while_only_the_broker_is_away(platform):
+    platform.start(1)
+    slow_fake(platform)
+    platform.broker.stop()
+    answer = platform.migrate("fake-1", "nowhere")
+    migration = answer["created"][0]["id"]
+    assert platform.migration(migration)["state"] == "PENDING"
+    platform.broker.start()
+    platform.wait_state(migration, "VERIFIED", 120)
+
+
+def test_the_database_may_go_away_and_come_back(platform):
+    platform.start(1)
+    slow_fake(platform)
+    first = platform.migrate("fake-1", "nowhere")["created"][0]["id"]
+    platform.database.restart()
+    wait_until("the API reads again", 30, lambda: platform.get("/v1/vms").status == 200)
+    platform.wait_state(first, "VERIFIED", 120)
+
+
+def test_a_killed_worker_goes_on_from_its_journal(platform):
+    _, raws = make_machine(platform.machines, "big", size_bytes=512 << 20)
+    platform.start(1, worker={"flush_bytes": "4MiB", "flush_interval": "200ms"})
+    platform.add("sources", "lab", "workstation", path=str(platform.machines))
+    platform.add("destinations", "kvm", "local", path=str(platform.results))
+    node = platform.daemons["node-1"]
+    migration = platform.migrate("big", "kvm")["created"][0]["id"]
+
+    def worker():
+        found = children(node.pid)
+        return found[0] if found else None
+    wait_until("the copy moves", 60, lambda: platform.migration(migration).get("done_bytes", 0) > 0
+               or platform.migration(migration)["state"] in ("UPLOADING", "CONVERTING"))
+    pid = worker()
+    if pid:
+        pathlib.Path(f"/proc/{pid}").exists() and __import__("os").kill(pid, signal.SIGKILL)
+    done = platform.wait_state(migration, "VERIFIED", 180)
+    same, words = identical(raws[0], platform.results / "big" / "disk0.qcow2", "qcow2")
+    assert same, words
+    assert done["attempt"] == 1
+
+
+def test_every_daemon_ends_politely_within_five_seconds(platform):
+    platform.start(1)
+    slow_fake(platform)
+    migration = platform.migrate("fake-1", "nowhere")["created"][0]["id"]
+    for name in ("node-1", "scheduler", "api"):
+        assert platform.daemons[name].stop(10) < 5.0, name
+    platform.start_api()
+    platform.start_scheduler()
+    platform.start_node()
+    platform.wait_ready(1)
+    platform.wait_state(migration, "VERIFIED", 120)
+
+
+def test_daemons_idle_cheaply(platform):
+    platform.start(1)
+    time.sleep(3)
+    before = {name: daemon.cpu_seconds() for name, daemon in platform.daemons.items()}
+    time.sleep(10)
+    for name, daemon in platform.daemons.items():
+        resident = daemon.resident_bytes()
+        used = daemon.cpu_seconds() - before[name]
+        print(f"{name}: {resident / 2**20:.1f} MiB resident, {used * 10:.2f} % of a core")
+        assert resident < 20 << 20, name
+        assert used < 0.1 * 2, f"{name} used {used} s of 10"
