@@ -44,7 +44,7 @@ struct vm_filter {
 /* Sorted by id; with name_prefix by (name, id). Always ascending unless the page says otherwise. */
 bool vm_view_list(struct store *store, struct arena *arena, const struct vm_filter *filter,
                   const struct page *page, struct vm_list *ret_list, struct error *err) MUST_CHECK;
-/* With disks and NICs, in one round trip. */
+/* With disks and NICs. */
 bool vm_view_get(struct store *store, struct arena *arena, const char *project,
                  const struct uuid *id, struct vm_view *ret_vm, struct error *err) MUST_CHECK;
 
