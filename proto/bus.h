@@ -32,7 +32,7 @@ struct bus_settings {
     const char *tls_key;
     uint64_t heartbeat_ms;
     uint64_t connect_timeout_ms;
-    uint64_t send_timeout_ms;  /* a broker that takes no bytes for so long is left */
+    uint64_t send_timeout_ms; /* a broker that takes no bytes for so long is left */
     uint64_t backoff_first_ms;
     uint64_t backoff_most_ms;
     int64_t prefetch;
@@ -68,8 +68,8 @@ struct bus_queue;
 
 /* A message that came. Body and texts are valid until the next bus_next. */
 struct bus_message {
-    enum message_type type; /* MESSAGE_UNKNOWN: reject it */
-    const struct bus_queue *queue;
+    enum message_type type;        /* MESSAGE_UNKNOWN: reject it */
+    const struct bus_queue *queue; /* the bus's copy: compare kind and name, not the address */
     const void *body;
     size_t length;
     uint64_t tag; /* for bus_ack; of no worth after a reconnect (acks are then dropped silently) */
@@ -79,16 +79,16 @@ struct bus_message {
 };
 
 struct bus_publication {
-    const char *exchange;    /* topology.h */
+    const char *exchange; /* topology.h */
     const char *routing_key;
     enum message_type type;
     const void *body;
     size_t length;
     bool persistent;
-    bool mandatory;          /* unroutable: reported as `returned` */
-    uint64_t expires_ms;     /* 0: never */
+    bool mandatory;             /* unroutable: reported as `returned` */
+    uint64_t expires_ms;        /* 0: never */
     const char *correlation_id; /* NULL: none */
-    uint64_t cookie;         /* handed to the confirm callback; 0: not interested */
+    uint64_t cookie;            /* handed to the confirm callback; 0: not interested */
 };
 enum bus_fate { BUS_CONFIRMED, BUS_RETURNED, BUS_REFUSED, BUS_LOST /* connection broke first */ };
 typedef void bus_fate_handler(void *context, uint64_t cookie, enum bus_fate fate);
@@ -97,7 +97,7 @@ struct bus_stats {
     uint64_t published, confirmed, returned, lost, received, rejected, connects;
     bool publishing; /* connected, and not blocked by the broker */
     bool consuming;
-    bool blocked;    /* connection.blocked: the broker is short of memory or disk */
+    bool blocked; /* connection.blocked: the broker is short of memory or disk */
     char last_error[160];
 };
 
@@ -135,7 +135,10 @@ void bus_stats(const struct bus *bus, struct bus_stats *ret_stats);
 void bus_reconnect(struct bus *bus);
 
 /* The in-memory broker for unit tests: any number of buses in one process share it. Nothing is
- * delivered before bus_next; messages may be doubled, dropped or held back by the hooks. */
+ * delivered, and no fate told, before bus_next or bus_flush, which never wait. Messages may be
+ * doubled, dropped or held back by the hooks; their senders see them confirmed all the same. Queues
+ * exist from their first bus_consume on, as on a real broker; the consumer of a queue has it alone.
+ * Closing the broker closes its buses. */
 struct bus_memory;
 struct bus_memory *bus_memory_new(void);
 void bus_memory_free(struct bus_memory *broker);
