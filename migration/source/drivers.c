@@ -3,9 +3,12 @@
 
 #include <string.h>
 
+#include "migration/source/workstation.h"
+
 /* One line a driver; the last is NULL. */
 const struct source_driver *const source_drivers[] = {
     &fake_source,
+    &source_workstation,
     NULL,
 };
 const size_t source_driver_count = COUNT_OF(source_drivers) - 1;

@@ -11,6 +11,7 @@
 #include "common/base/file.h"
 #include "common/base/utf8.h"
 #include "proto/fault.h"
+#include "proto/text.h"
 
 #define CHARSET_MOST 32
 
@@ -23,6 +24,11 @@ bool foreign_is_utf8(const char *text, size_t length)
         at += step;
     }
     return true;
+}
+
+bool foreign_is_printable(const char *text)
+{
+    return text_is_printable(text, false);
 }
 
 /* Only names that a character set can have reach iconv_open, which looks for files by them. */

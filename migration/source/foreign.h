@@ -16,6 +16,7 @@
 #include "common/base/memory.h"
 
 bool foreign_is_utf8(const char *text, size_t length); /* no overlong forms, no surrogates */
+bool foreign_is_printable(const char *text); /* UTF-8 without control characters */
 /* Converts by iconv into ret_text; false with FAULT_VM_CONFIG_INVALID when the character set is
  * unknown or the bytes do not fit it. */
 bool foreign_convert(const char *charset, const char *data, size_t length, struct buffer *ret_text,
