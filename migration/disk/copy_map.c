@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "migration/disk/copy_engine.h"
 
+#include <string.h>
+
 #include "common/base/clock.h"
+#include "migration/disk/disk_ops.h"
 
 #define ZERO_ITEM_BYTES (256ull << 20) /* a hole is zeroed in pieces, so that a stop is felt */
 
@@ -100,6 +103,28 @@ static void add_extent(struct copy_item *item, const struct disk_extent *extent)
     item->data_bytes += is_data ? extent->length : 0;
 }
 
+/* Widens data to whole blocks of the destination, where it takes nothing else. */
+static void widen(struct copy_item *item, uint64_t block)
+{
+    struct disk_extent narrow[ITEM_EXTENTS];
+    size_t count = item->extent_count;
+    memcpy(narrow, item->extents, count * sizeof(narrow[0]));
+    uint64_t data_bytes = item->data_bytes, end = item->offset + item->length;
+    item->extent_count = 0;
+    for (uint64_t at = item->offset, i = 0; at < end; at += block) {
+        uint64_t until = at + block < end ? at + block : end;
+        struct disk_extent whole = {at, until - at, DISK_EXTENT_HOLE};
+        for (;; i++) {
+            if (narrow[i].kind == DISK_EXTENT_DATA)
+                whole.kind = DISK_EXTENT_DATA;
+            if (i + 1 == count || narrow[i].offset + narrow[i].length > until)
+                break;
+        }
+        add_extent(item, &whole);
+    }
+    item->data_bytes = data_bytes;
+}
+
 /* Gathers the extents of the chunk at map->at. */
 static bool gather_chunk(struct copy_map *map, struct copy_item *item, struct error *err)
 {
@@ -116,6 +141,9 @@ static bool gather_chunk(struct copy_map *map, struct copy_item *item, struct er
         add_extent(item, &extent);
         at += extent.length;
     }
+    const struct disk *to = map->plan->to;
+    if (to != NULL && to->whole_blocks && item->data_bytes > 0)
+        widen(item, to->block_bytes);
     return true;
 }
 

@@ -36,6 +36,7 @@ struct disk {
     enum disk_access access;
     unsigned parallel;
     uint32_t block_bytes; /* the unit in which room is given; disk_init says 4096 */
+    bool whole_blocks;    /* a copy writes whole aligned blocks, each once */
 };
 /* Larger disks do not exist at any peer; a size from outside beyond it is a lie. */
 #define DISK_SIZE_MOST (64ull << 40)

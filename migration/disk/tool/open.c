@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "common/base/memory.h"
+#include "migration/disk/qcow2.h"
 #include "migration/disk/raw.h"
 #include "migration/disk/tool/tool.h"
 #include "migration/disk/vmdk.h"
@@ -79,6 +80,20 @@ bool tool_open_source(const char *name, const struct tool_options *options, stru
     return error_set(err, &FAULT_UNSUPPORTED, "\"%s\" is not read", format);
 }
 
+static bool open_qcow2(const char *name, int fd, const struct tool_options *options,
+                       struct disk *from, struct disk **ret_disk, struct error *err)
+{
+    struct disk_qcow2_plan plan = {
+        .fd = fd,
+        .size_bytes = disk_size_bytes(from),
+        .compression = options->compress ? DISK_QCOW2_ZSTD : DISK_QCOW2_PLAIN,
+        .lazy = !options->sync,
+        .description = name,
+    };
+    return options->to_is_old ? disk_qcow2_reopen(&plan, ret_disk, err)
+                              : disk_qcow2_create(&plan, ret_disk, err);
+}
+
 bool tool_open_target(const char *name, const struct tool_options *options, struct disk *from,
                       struct disk **ret_disk, bool *ret_is_zero, struct error *err)
 {
@@ -86,9 +101,11 @@ bool tool_open_target(const char *name, const struct tool_options *options, stru
     int fd = open(name, flags, 0666);
     if (fd < 0)
         return error_set_errno(err, errno, "cannot open \"%s\"", name);
+    *ret_is_zero = !options->to_is_old;
+    if (strcmp(options->to_format, "qcow2") == 0)
+        return open_qcow2(name, fd, options, from, ret_disk, err);
     struct disk_raw_plan plan = {
         .fd = fd, .writable = true, .lazy = !options->sync, .description = name};
-    *ret_is_zero = !options->to_is_old;
     if (options->to_is_old)
         return disk_raw_open(&plan, ret_disk, err);
     return disk_raw_create(&plan, disk_size_bytes(from), ret_disk, err);
