@@ -43,10 +43,11 @@ struct seal_private {
 
 static void *keys_allocate(size_t size)
 {
-    void *memory = sodium_init() < 0 ? NULL : sodium_malloc(size);
+    size_t rounded = (size + sizeof(size_t)) & ~(sizeof(size_t) - 1); /* as in secret.c */
+    void *memory = sodium_init() < 0 ? NULL : sodium_malloc(rounded);
     if (memory == NULL)
         abort();
-    return memset(memory, 0, size);
+    return memset(memory, 0, rounded);
 }
 
 static const struct key *keys_find(const struct keys *keys, const char *id)

@@ -16,10 +16,12 @@ struct secret {
     char data[];
 };
 
-/* Callable from any thread, again and again. */
+/* sodium_malloc lets memory *end* at a page: only a rounded size begins aligned. sodium_init may be
+ * called from any thread, again and again. */
 static struct secret *secret_allocate(size_t length)
 {
-    struct secret *secret = sodium_init() < 0 ? NULL : sodium_malloc(sizeof(*secret) + length + 1);
+    size_t size = (sizeof(struct secret) + length + sizeof(size_t)) & ~(sizeof(size_t) - 1);
+    struct secret *secret = sodium_init() < 0 ? NULL : sodium_malloc(size);
     if (secret == NULL)
         abort();
     secret->length = length;
