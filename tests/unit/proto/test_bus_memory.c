@@ -15,8 +15,8 @@
 struct world {
     struct bus_memory *broker;
     struct bus *near, *far;
-    enum bus_fate fates[8];
-    uint64_t cookies[8];
+    enum bus_fate fates[64];
+    uint64_t cookies[64];
     size_t fate_count;
     enum bus_memory_fate choice;
 };
@@ -24,6 +24,7 @@ static struct world world;
 
 static void note_fate(void *context, uint64_t cookie, enum bus_fate fate)
 {
+    assert_true(world.fate_count < sizeof(world.fates) / sizeof(world.fates[0]));
     world.cookies[world.fate_count] = cookie;
     world.fates[world.fate_count++] = fate;
 }
