@@ -209,6 +209,17 @@ void picture_set_node_pool(struct picture *picture, struct node *node, size_t in
     mine->free_bytes = reported->free_bytes;
 }
 
+void picture_cut_node_pools(struct node *node, size_t count)
+{
+    while (node->pool_count > count) {
+        struct node_pool *last = &node->pools[--node->pool_count];
+        leave_pool(last->pool, node);
+        free(last->path);
+        *last = (struct node_pool){0};
+        node->pools_changed = true;
+    }
+}
+
 void picture_node_gained(struct picture *picture, struct node *node)
 {
     if (node->has_gained)

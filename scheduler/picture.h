@@ -57,10 +57,11 @@ struct node {
     uint32_t live_jobs;
     uint64_t memory_used_bytes;
     struct group *held_for;
+    uint32_t stale_jobs;
     bool has_stale;  /* its last report named jobs that are not its own any more */
     bool has_gained; /* something that matters for placing got better since groups were tried */
     bool is_told;    /* to declare everything, in this term */
-    bool is_dirty, is_seen, pools_changed;
+    bool is_dirty, is_seen, is_listed, pools_changed;
     struct link heard_link; /* picture.heard, oldest first */
     struct link gained_link;
 };
@@ -86,6 +87,7 @@ struct job {
     uint64_t memory_bytes;
     uint64_t sent_ms;            /* of the assignment */
     uint64_t missed;             /* reports in a row that did not name it */
+    uint64_t seen_number;        /* of the last report that named it */
     uint64_t steps_hash;
     uint64_t note_number;
     uint64_t pages_waited_ms;    /* since when its result waits for pages */
@@ -143,6 +145,8 @@ void picture_set_allocated(struct picture *picture, struct job *job, uint64_t al
 /* Pools of a node as it reports them; the pool's base is the least that any of its nodes sees. */
 void picture_set_node_pool(struct picture *picture, struct node *node, size_t index,
                            const struct node_pool *reported);
+/* The node has only its first `count` pools. */
+void picture_cut_node_pools(struct node *node, size_t count);
 void picture_judge_pool(struct picture *picture, struct pool *pool);
 int64_t pool_available(const struct pool *pool);
 

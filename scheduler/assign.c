@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "scheduler/assign.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/fault.h"
+#include "scheduler/advance.h"
+
+/* -- what the messages are made of --------------------------------------------------------------------- */
+
+struct material {
+    struct migration_option *options;
+    size_t option_count;
+    struct inventory_vm *vms;
+    size_t vm_count;
+    struct endpoint_fact *sources, *destinations;
+    size_t source_count, destination_count;
+};
+
+struct wanted_ids {
+    struct uuid *migrations, *vms, *sources, *destinations, *owners;
+    size_t migration_count, vm_count, source_count, destination_count, owner_count;
+};
+
+static int compare_ids(const void *a, const void *b)
+{
+    return uuid_compare(a, b);
+}
+
+static size_t unique(struct uuid *ids, size_t count)
+{
+    size_t kept = 0;
+    if (count > 1)
+        qsort(ids, count, sizeof *ids, compare_ids);
+    for (size_t i = 0; i < count; i++)
+        if (kept == 0 || !uuid_equal(&ids[kept - 1], &ids[i]))
+            ids[kept++] = ids[i];
+    return kept;
+}
+
+static void want_job(struct wanted_ids *ids, const struct job *job)
+{
+    if (job->fact.attempt > 1)
+        ids->owners[ids->owner_count++] = job->fact.owner_id;
+    if (job->migration != NULL) {
+        ids->migrations[ids->migration_count++] = job->migration->fact.id;
+        ids->vms[ids->vm_count++] = job->migration->fact.vm_id;
+        ids->sources[ids->source_count++] = job->migration->fact.source_id;
+        ids->destinations[ids->destination_count++] = job->migration->fact.destination_id;
+    } else if (job->fact.owner_kind == OWNER_SOURCE) {
+        ids->sources[ids->source_count++] = job->fact.owner_id;
+    } else {
+        ids->destinations[ids->destination_count++] = job->fact.owner_id;
+    }
+}
+
+static bool read_material(struct tick *tick, struct material *material, struct error *err)
+{
+    struct db *db = tick->scheduler->db;
+    size_t count = tick->placed.count + 1;
+    struct arena *arena = tick->arena;
+    struct wanted_ids ids = {
+        arena_calloc(arena, count, sizeof(struct uuid)), arena_calloc(arena, count, sizeof(struct uuid)),
+        arena_calloc(arena, count, sizeof(struct uuid)), arena_calloc(arena, count, sizeof(struct uuid)),
+        arena_calloc(arena, count, sizeof(struct uuid))};
+    for (size_t i = 0; i < tick->placed.count; i++)
+        want_job(&ids, tick->placed.items[i]);
+    return migration_state_load_options(db, arena, ids.migrations,
+                                        unique(ids.migrations, ids.migration_count),
+                                        &material->options, &material->option_count, err) &&
+           inventory_load(db, arena, ids.vms, unique(ids.vms, ids.vm_count), &material->vms,
+                          &material->vm_count, err) &&
+           endpoint_fact_load(db, arena, END_SOURCE, ids.sources,
+                              unique(ids.sources, ids.source_count), &material->sources,
+                              &material->source_count, err) &&
+           endpoint_fact_load(db, arena, END_DESTINATION, ids.destinations,
+                              unique(ids.destinations, ids.destination_count),
+                              &material->destinations, &material->destination_count, err) &&
+           tick_read_ledgers(tick, ids.owners, ids.owner_count, err);
+}
+
+/* All materials are sorted by id, and id is their first member. */
+static const void *find_by_id(const void *items, size_t count, size_t size, const struct uuid *id)
+{
+    return count == 0 ? NULL : bsearch(id, items, count, size, compare_ids);
+}
+
+/* -- the message ----------------------------------------------------------------------------------------- */
+
+static Guts__V1__Endpoint *endpoint_to(struct arena *arena, const struct endpoint_fact *fact)
+{
+    Guts__V1__Endpoint *endpoint = arena_alloc(arena, sizeof *endpoint);
+    guts__v1__endpoint__init(endpoint);
+    endpoint->id = codec_uuid_to(&fact->id);
+    endpoint->driver = (char *)fact->driver;
+    endpoint->name = (char *)fact->name;
+    endpoint->settings_json = (char *)fact->settings_json;
+    endpoint->address = (char *)fact->address;
+    endpoint->seal = (ProtobufCBinaryData){fact->seal_length, (uint8_t *)fact->seal};
+    endpoint->seal_key_id = (char *)fact->seal_key_id;
+    return endpoint;
+}
+
+static void put_ledger(struct tick *tick, const struct job *job, Guts__V1__JobAssign *assign)
+{
+    const struct owner_ledger *ledger = map_find(&tick->ledgers, &job->fact.owner_id);
+    if (ledger == NULL || ledger->entries.count == 0)
+        return;
+    assign->n_ledger = ledger->entries.count;
+    assign->ledger = arena_calloc(tick->arena, assign->n_ledger, sizeof *assign->ledger);
+    for (size_t i = 0; i < assign->n_ledger; i++) {
+        const struct ledger_fact *fact = ledger->entries.items[i];
+        const struct ledger_entry entry = {
+            .end = fact->end,
+            .kind = fact->kind,
+            .key = fact->key,
+            .state = fact->state,
+            .external_id = fact->external_id,
+            .prior_json = fact->prior_json,
+            .detail = fact->detail,
+            .order = fact->position,
+            .attempt = fact->token.attempt,
+        };
+        assign->ledger[i] = codec_ledger_entry_to(tick->arena, &entry);
+    }
+}
+
+static void put_migration(struct tick *tick, const struct job *job,
+                          const struct material *material, Guts__V1__JobAssign *assign)
+{
+    const struct migration_fact *fact = &job->migration->fact;
+    const struct inventory_vm *vm =
+        find_by_id(material->vms, material->vm_count, sizeof *material->vms, &fact->vm_id);
+    const struct migration_option *option = find_by_id(
+        material->options, material->option_count, sizeof *material->options, &fact->id);
+    if (vm != NULL)
+        assign->vm = codec_vm_to(tick->arena, &vm->vm);
+    if (option != NULL)
+        assign->options_json = (char *)option->options_json;
+    assign->state = (Guts__V1__MigrationState)fact->state;
+    assign->dry_run = fact->dry_run;
+}
+
+/* False when what the job is about has gone. */
+static bool put_endpoints(struct tick *tick, const struct job *job,
+                          const struct material *material, Guts__V1__JobAssign *assign)
+{
+    const struct migration *migration = job->migration;
+    bool needs_source = migration != NULL || job->fact.owner_kind == OWNER_SOURCE;
+    bool needs_destination = migration != NULL || job->fact.owner_kind == OWNER_DESTINATION;
+    const struct uuid *source_id = migration ? &migration->fact.source_id : &job->fact.owner_id;
+    const struct uuid *destination_id =
+        migration ? &migration->fact.destination_id : &job->fact.owner_id;
+    const struct endpoint_fact *source = find_by_id(
+        material->sources, material->source_count, sizeof *material->sources, source_id);
+    const struct endpoint_fact *destination =
+        find_by_id(material->destinations, material->destination_count,
+                   sizeof *material->destinations, destination_id);
+    if ((needs_source && source == NULL) || (needs_destination && destination == NULL))
+        return false;
+    if (needs_source)
+        assign->source = endpoint_to(tick->arena, source);
+    if (needs_destination)
+        assign->destination = endpoint_to(tick->arena, destination);
+    return true;
+}
+
+static uint64_t remember(struct scheduler *scheduler, const struct job *job)
+{
+    uint64_t cookie = ++scheduler->last_cookie;
+    scheduler->cookies[cookie % SENT_COOKIES] =
+        (struct sent_cookie){cookie, job->fact.id, job->fact.attempt};
+    return cookie;
+}
+
+static void send(struct tick *tick, struct job *job, Guts__V1__JobAssign *assign)
+{
+    const struct token token = {job->fact.id, job->fact.attempt, 0};
+    assign->node_instance = job->node->instance;
+    assign->token = codec_token_to(tick->arena, &token);
+    assign->kind = (Guts__V1__JobKind)job->fact.kind;
+    assign->owner_kind = (Guts__V1__OwnerKind)job->fact.owner_kind;
+    assign->owner_id = codec_uuid_to(&job->fact.owner_id);
+    assign->project = (char *)job->fact.project;
+    assign->pool = codec_uuid_to(&job->fact.pool_id);
+    assign->reserved_bytes = job->fact.reserved_bytes;
+    if (job->fact.request_json != NULL)
+        assign->request_json = (char *)job->fact.request_json;
+    put_ledger(tick, job, assign);
+    tick_send_node(tick, job->node->name, MESSAGE_JOB_ASSIGN, &assign->base, true,
+                   remember(tick->scheduler, job));
+}
+
+static void note_endpoint(struct tick *tick, const struct job *job)
+{
+    if (job->migration != NULL || job->was_sent_again)
+        return;
+    *TICK_ADD(tick, &tick->endpoints) = (struct endpoint_change){
+        .end = job->fact.owner_kind == OWNER_SOURCE ? END_SOURCE : END_DESTINATION,
+        .id = job->fact.owner_id,
+        .state = job->fact.kind == JOB_TEST ? NULL : "refreshing",
+        .attempt = job->fact.attempt,
+    };
+}
+
+bool assign_build(struct tick *tick, struct error *err)
+{
+    struct material material = {0};
+    size_t count = tick->placed.count;
+    if (count == 0)
+        return true;
+    if (!read_material(tick, &material, err))
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        struct job *job = tick->placed.items[i];
+        Guts__V1__JobAssign *assign = arena_alloc(tick->arena, sizeof *assign);
+        guts__v1__job_assign__init(assign);
+        if (job->migration != NULL)
+            put_migration(tick, job, &material, assign);
+        if (put_endpoints(tick, job, &material, assign)) {
+            note_endpoint(tick, job);
+            send(tick, job, assign);
+            continue;
+        }
+        const struct job_end end = {OUTCOME_IS_FAILED, &FAULT_NOT_FOUND,
+                                    "the source or the destination was deleted"};
+        if (!tick_read_ledgers(tick, &job->fact.owner_id, 1, err))
+            return false;
+        picture_unplace_job(tick->picture, job);
+        advance_finished(tick, job, &end);
+    }
+    tick->placed.count = 0;
+    return true;
+}
+
+/* -- answers that do not come ---------------------------------------------------------------------------- */
+
+void assign_fate(void *context, uint64_t cookie, enum bus_fate fate)
+{
+    struct scheduler *scheduler = context;
+    const struct sent_cookie *sent = &scheduler->cookies[cookie % SENT_COOKIES];
+    if (fate == BUS_CONFIRMED || cookie == 0 || sent->cookie != cookie)
+        return;
+    if (scheduler->returned_count < COUNT_OF(scheduler->returned) && fate == BUS_RETURNED)
+        scheduler->returned[scheduler->returned_count++] = *sent;
+}
+
+static bool take_returned(struct tick *tick, struct error *err)
+{
+    struct scheduler *scheduler = tick->scheduler;
+    for (size_t i = 0; i < scheduler->returned_count; i++) {
+        struct job *job = map_find(&tick->picture->jobs, &scheduler->returned[i].job);
+        if (job == NULL || job->fact.state != JOB_ASSIGNED ||
+            job->fact.attempt != scheduler->returned[i].attempt)
+            continue;
+        if (!tick_read_ledgers(tick, &job->fact.owner_id, 1, err))
+            return false;
+        advance_requeue(tick, job, &FAULT_NODE_REFUSED, "the node has no queue at the broker",
+                        scheduler->settings->resend_ms);
+    }
+    scheduler->returned_count = 0;
+    return true;
+}
+
+bool assign_sweep(struct tick *tick, struct error *err)
+{
+    const struct scheduler_settings *settings = tick->scheduler->settings;
+    if (!take_returned(tick, err))
+        return false;
+    LIST_EACH(&tick->picture->sent, at)
+    {
+        struct job *job = LIST_ITEM(at, struct job, sent_link);
+        if (tick->now_ms - job->sent_ms < settings->resend_ms)
+            break; /* the list is in order of sending */
+        uint64_t waited_us =
+            tick->now_us > job->fact.assigned_at ? tick->now_us - job->fact.assigned_at : 0;
+        if (waited_us / 1000 >= settings->takeover_ms) {
+            if (!tick_read_ledgers(tick, &job->fact.owner_id, 1, err))
+                return false;
+            advance_requeue(tick, job, &FAULT_NODE_LOST, "the node did not accept it in time", 0);
+            continue;
+        }
+        job->was_sent_again = true;
+        job->sent_ms = tick->now_ms;
+        list_remove(&job->sent_link);
+        list_append(&tick->picture->sent, &job->sent_link);
+        *TICK_ADD(tick, &tick->placed) = job;
+    }
+    return true;
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What follows the end of a job of a migration. Pure functions over plain structs, tested by tables.
+ */
+#ifndef GUTS_SCHEDULER_DECIDE_H
+#define GUTS_SCHEDULER_DECIDE_H
+
+#include "common/base/error.h"
+#include "proto/lifecycle.h"
+#include "proto/words.h"
+
+enum outcome { OUTCOME_IS_DONE, OUTCOME_IS_FAILED, OUTCOME_IS_CANCELLED };
+
+enum decision {
+    DECIDE_VERIFIED,
+    DECIDE_DRY_RUN_DONE,     /* over CANCELLING to CANCELLED, with the preflight as evidence */
+    DECIDE_RETRY,            /* another job of the same kind, after a back-off */
+    DECIDE_FAIL,             /* FAILED, and rests there */
+    DECIDE_FAIL_UNDO,        /* FAILED, then ROLLING_BACK with a job */
+    DECIDE_FAIL_ROLLED_BACK, /* the same, and there is nothing to undo */
+    DECIDE_UNDO,             /* stays CANCELLING: a job puts back what was made */
+    DECIDE_CANCELLED,
+    DECIDE_ROLLED_BACK,
+    DECIDE_CLEANED,
+    DECIDE_REST,             /* stays where it stands */
+};
+
+struct decide_view {
+    enum job_kind kind;
+    enum outcome outcome;
+    enum retry retry; /* of the fault */
+    enum migration_state state;
+    bool dry_run;
+    bool rollback_on_failure;
+    bool ledger_open; /* something was made that is not yet settled */
+    uint32_t retries, retries_most;
+};
+enum decision decide(const struct decide_view *view);
+
+/* Another attempt: doubling back-off with full jitter, at least half of its bound. */
+uint64_t decide_backoff_ms(uint32_t retries, uint64_t first_ms, uint64_t most_ms);
+
+/* Takeover is due: counted from the last renewal that was committed, or from the start of the term,
+ * whichever is later. All by our monotonic clock. */
+bool decide_is_lost(uint64_t now_ms, uint64_t heard_ms, uint64_t term_begun_ms,
+                    uint64_t takeover_ms);
+
+/* The verdict on a write to the ledger, by the job as it stands. */
+enum fence { FENCE_STORED, FENCE_FENCED, FENCE_STOP };
+struct fence_view {
+    bool is_live;         /* the job is with this node, assigned or accepted */
+    uint32_t attempt;     /* the current one */
+    enum job_kind kind;
+    enum wanted wanted;
+};
+enum fence decide_fence(const struct fence_view *job, uint32_t attempt, enum ledger_state writes);
+
+/* Whether a stored entry becomes what a current token writes; a write that came late or twice leaves
+ * it as it is. */
+bool decide_entry(enum ledger_state stored, uint32_t stored_attempt, enum ledger_state writes,
+                  uint32_t attempt);
+
+#endif

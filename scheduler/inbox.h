@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What comes over the bus. Messages are bounded, unpacked and checked as they are gathered; what
+ * cannot be understood goes to the dead-letter queue at once. Applying them changes the picture and
+ * fills the tick; it fails only with the database. The generated structs stay in the inbox files.
+ *
+ * Threads: one.
+ */
+#ifndef GUTS_SCHEDULER_INBOX_H
+#define GUTS_SCHEDULER_INBOX_H
+
+#include "scheduler/tick.h"
+
+struct inbox_item {
+    struct bus_message message; /* its body is copied */
+    ProtobufCMessage *body;
+};
+struct inbox {
+    struct arena *arena;
+    TICK_LIST(struct inbox_item) items;
+    bool hinted; /* an api says that something is due */
+};
+
+/* Waits at most wait_ms for the first message, then takes what is ready within the bounds of the
+ * settings. */
+void inbox_gather(struct scheduler *scheduler, struct inbox *inbox, uint64_t wait_ms, int signal_fd);
+bool inbox_apply(struct tick *tick, const struct inbox_item *items, size_t count,
+                 struct error *err) MUST_CHECK;
+void inbox_ack(struct scheduler *scheduler, const struct inbox *inbox);
+
+/* inbox_check.c: every id, text and number that apply relies on. */
+bool inbox_check(enum message_type type, const ProtobufCMessage *body, struct arena *arena,
+                 struct error *err) MUST_CHECK;
+/* inbox_report.c */
+bool inbox_apply_report(struct tick *tick, const Guts__V1__NodeReport *report,
+                        struct error *err) MUST_CHECK;
+/* inbox_driver.c */
+void inbox_apply_drivers(struct tick *tick, const Guts__V1__NodeReport *report);
+/* inbox_job.c */
+bool inbox_apply_accept(struct tick *tick, const Guts__V1__JobAccept *accept,
+                        struct error *err) MUST_CHECK;
+bool inbox_apply_refuse(struct tick *tick, const Guts__V1__JobRefuse *refuse,
+                        struct error *err) MUST_CHECK;
+void inbox_accept_job(struct tick *tick, struct job *job);
+/* Whether the result is stored now (or was before): the job may be closed. */
+bool inbox_apply_result(struct tick *tick, struct job *job, const Guts__V1__JobResult *result,
+                        bool *ret_stored, struct error *err) MUST_CHECK;
+/* What a report says of a job that is the node's. */
+void inbox_apply_progress(struct tick *tick, struct job *job, const Guts__V1__JobReport *report);
+/* inbox_page.c */
+bool inbox_apply_inventory(struct tick *tick, const Guts__V1__InventoryPage *page,
+                           struct error *err) MUST_CHECK;
+bool inbox_apply_catalogue(struct tick *tick, const Guts__V1__CatalogPage *page,
+                           struct error *err) MUST_CHECK;
+
+#endif

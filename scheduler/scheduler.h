@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the files of this room share: one scheduler, its connections, its term, its picture.
+ * Threads: one; only `health` is read by the thread that serves it.
+ */
+#ifndef GUTS_SCHEDULER_SCHEDULER_H
+#define GUTS_SCHEDULER_SCHEDULER_H
+
+#include "common/daemon/health.h"
+#include "common/store/leader.h"
+#include "common/store/store.h"
+#include "proto/bus.h"
+#include "proto/words.h"
+#include "scheduler/picture.h"
+#include "scheduler/settings.h"
+
+#define SENT_COOKIES 4096
+
+/* An assignment on its way: what its fate at the broker is told of. */
+struct sent_cookie {
+    uint64_t cookie;
+    struct uuid job;
+    uint32_t attempt;
+};
+
+/* A driver's declaration, by its digest. */
+struct declared_driver {
+    enum end end;
+    const char *name; /* interned */
+    uint64_t hash;
+};
+
+struct scheduler {
+    const struct scheduler_settings *settings;
+    struct store *store;
+    struct db *db; /* of the store */
+    struct bus *bus;
+    struct health *health;
+    const char *name;     /* "guts-scheduler@host:pid" */
+    const char *instance; /* holder of the leader row: unique for each start */
+
+    /* The term. */
+    bool leads;
+    uint64_t term, batch, event_number;
+    uint64_t highest_batch;     /* that was ever seen, to notice a database that went back */
+    uint64_t term_begun_ms;
+    uint64_t renewed_ms;        /* our clock at the last commit */
+    bool everybody_declares;    /* nodes that were not yet told to declare again are told */
+    struct picture *picture;    /* NULL unless leading */
+    struct declared_driver *drivers; /* what was last stored of each */
+    size_t driver_count;
+    struct place_words staging_sources, staging_destinations; /* drivers that stage */
+
+    /* Between ticks. */
+    bool look_now;              /* a hint came, or the last look found as much as it could take */
+    uint64_t looked_ms, beaten_ms;
+    bool place_again;           /* the last placing ended at its bound */
+    uint64_t last_cookie;
+    struct sent_cookie cookies[SENT_COOKIES];
+    struct sent_cookie returned[64]; /* assignments that no queue took */
+    size_t returned_count;
+};
+
+#endif
