@@ -350,7 +350,9 @@ void advance_requeue(struct tick *tick, struct job *job, const struct fault *fau
     job->fact.node_id = job->fact.pool_id = (struct uuid){0};
     job->fact.node_instance[0] = '\0';
     job->fact.assigned_at = job->fact.accepted_at = 0;
-    job->fact.due_at = wait_ms == 0 ? 0 : tick->now_us + wait_ms * 1000;
+    /* Due at once, or after its back-off: it is found by its due_at and enters its group then. */
+    job->fact.due_at = tick->now_us + wait_ms * 1000;
+    tick->scheduler->look_now = true;
     job->steps_hash = 0;
     job->note_number = 0;
     job->missed = 0;
@@ -359,7 +361,6 @@ void advance_requeue(struct tick *tick, struct job *job, const struct fault *fau
         if (job->fact.kind == JOB_MIGRATE && migration->fact.state != MIGRATION_SCHEDULED)
             advance_move(tick, migration, MIGRATION_SCHEDULED, NULL, text);
     }
-    work_wait(tick, job);
 }
 
 /* -- verbs ----------------------------------------------------------------------------------------- */
@@ -368,6 +369,7 @@ static bool cancel(struct tick *tick, struct migration *migration)
 {
     struct job *job = migration->job;
     const struct job_end end = {.outcome = OUTCOME_IS_CANCELLED};
+    migration->fact.due_at = 0;
     advance_move(tick, migration, MIGRATION_CANCELLING, NULL, NULL);
     if (job != NULL && job->fact.state == JOB_ACCEPTED) {
         job->fact.wanted = WANTED_CANCEL;

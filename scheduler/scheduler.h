@@ -8,6 +8,7 @@
 
 #include "common/daemon/health.h"
 #include "common/store/leader.h"
+#include "common/store/service.h"
 #include "common/store/store.h"
 #include "proto/bus.h"
 #include "proto/words.h"
@@ -39,13 +40,14 @@ struct scheduler {
     const char *name;     /* "guts-scheduler@host:pid" */
     const char *instance; /* holder of the leader row: unique for each start */
 
+    struct service service; /* our row among the services */
+
     /* The term. */
     bool leads;
     uint64_t term, batch, event_number;
     uint64_t highest_batch;     /* that was ever seen, to notice a database that went back */
     uint64_t term_begun_ms;
     uint64_t renewed_ms;        /* our clock at the last commit */
-    bool everybody_declares;    /* nodes that were not yet told to declare again are told */
     struct picture *picture;    /* NULL unless leading */
     struct declared_driver *drivers; /* what was last stored of each */
     size_t driver_count;

@@ -16,7 +16,10 @@ struct job *work_for_endpoint(struct tick *tick, const struct endpoint_fact *end
                               enum owner_kind owner_kind, enum job_kind kind,
                               const struct wish_due *wish);
 /* Lets a waiting job into its group when its time has come. */
-void work_wait(struct tick *tick, struct job *job);
+bool work_wait(struct tick *tick, struct job *job, struct error *err) MUST_CHECK;
+/* A job that was loaded as waiting enters its group, unless its time has not come. */
+bool work_join(struct scheduler *scheduler, struct picture *picture, struct job *job,
+               struct error *err) MUST_CHECK;
 /* The conversion space that a migration reserves. */
 uint64_t work_space_bytes(const struct scheduler *scheduler, const struct migration_fact *fact);
 

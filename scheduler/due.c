@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "scheduler/due.h"
+
+#include "scheduler/advance.h"
+#include "scheduler/gauge.h"
+#include "scheduler/work.h"
+
+static struct migration *visit(struct tick *tick, const struct migration_fact *fact)
+{
+    struct migration *migration = map_find(&tick->picture->migrations, &fact->id);
+    if (migration != NULL)
+        return migration;
+    *TICK_ADD(tick, &tick->visited) = fact->id;
+    return picture_add_migration(tick->picture, fact);
+}
+
+bool due_take_migrations(struct tick *tick, size_t most, size_t *ret_taken, struct error *err)
+{
+    struct migration_fact *facts;
+    size_t count;
+    if (!migration_state_load_due(tick->scheduler->db, tick->arena, tick->now_us, most, &facts,
+                                  &count, err))
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        struct migration *migration = visit(tick, &facts[i]);
+        if (tick->now_us > facts[i].due_at)
+            metric_observe_us(&gauge_queue_time, tick->now_us - facts[i].due_at);
+        if (migration->fact.state == MIGRATION_PENDING && uuid_is_nil(&migration->fact.job_id)) {
+            advance_begin(tick, migration);
+        } else {
+            advance_settle_check(tick, migration);
+        }
+    }
+    *ret_taken = count;
+    return true;
+}
+
+bool due_take_jobs(struct tick *tick, size_t most, size_t *ret_taken, struct error *err)
+{
+    struct uuid *ids;
+    size_t count;
+    if (!job_load_due(tick->scheduler->db, tick->arena, tick->now_us, most, &ids, &count, err))
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        struct job *job = map_find(&tick->picture->jobs, &ids[i]);
+        if (job != NULL && job->fact.state == JOB_WAITING && job->fact.due_at <= tick->now_us &&
+            !work_wait(tick, job, err))
+            return false;
+    }
+    *ret_taken = count;
+    return true;
+}
+
+bool due_load_migrations(struct tick *tick, const struct uuid *ids, size_t count,
+                         struct error *err)
+{
+    struct migration_fact *facts;
+    size_t found, missing = 0;
+    struct uuid *wanted = arena_calloc(tick->arena, count + 1, sizeof *wanted);
+    for (size_t i = 0; i < count; i++)
+        if (map_find(&tick->picture->migrations, &ids[i]) == NULL)
+            wanted[missing++] = ids[i];
+    if (!migration_state_load(tick->scheduler->db, tick->arena, wanted, missing, &facts, &found,
+                              err))
+        return false;
+    for (size_t i = 0; i < found; i++)
+        visit(tick, &facts[i]);
+    return true;
+}

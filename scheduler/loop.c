@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "scheduler/loop.h"
+
+#include <string.h>
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/store/service.h"
+#include "proto/fault.h"
+#include "scheduler/assign.h"
+#include "scheduler/due.h"
+#include "scheduler/gauge.h"
+#include "scheduler/inbox.h"
+#include "scheduler/leadership.h"
+#include "scheduler/node_life.h"
+#include "scheduler/picture_load.h"
+#include "scheduler/placing.h"
+#include "scheduler/wish_take.h"
+
+#define REPEATS_MOST 10
+#define BEAT_MS 5000
+#define COUNT_STATES_MS 30000
+
+/* What one transaction is about. */
+struct batch {
+    const struct inbox_item *items;
+    size_t count;
+    bool looks;      /* for what is due */
+    size_t due_most;
+};
+
+/* -- one transaction ------------------------------------------------------------------------------------ */
+
+static bool look(struct tick *tick, size_t most, struct error *err)
+{
+    struct scheduler *scheduler = tick->scheduler;
+    size_t jobs = 0, migrations = 0, wishes = 0;
+    scheduler->look_now = false;
+    if (!due_take_jobs(tick, most, &jobs, err) ||
+        !due_take_migrations(tick, most, &migrations, err) ||
+        !wish_take_due(tick, most, &wishes, err) || !node_life_sweep(tick, err) ||
+        !assign_sweep(tick, err))
+        return false;
+    scheduler->looked_ms = tick->now_ms;
+    if (jobs == most || migrations == most || wishes == most)
+        scheduler->look_now = true;
+    return true;
+}
+
+static bool fill(struct tick *tick, const struct batch *batch, struct error *err)
+{
+    if (!inbox_apply(tick, batch->items, batch->count, err))
+        return false;
+    if (batch->looks && !look(tick, batch->due_most, err))
+        return false;
+    tick->scheduler->place_again = placing_run(tick);
+    return assign_build(tick, err) && tick_store(tick, err);
+}
+
+static bool reload(struct scheduler *scheduler, struct error *err)
+{
+    db_rollback(scheduler->db);
+    scheduler->look_now = true;
+    return picture_load(scheduler, err);
+}
+
+/* The database lost what it had acknowledged: everybody declares everything again. */
+static bool go_back(struct scheduler *scheduler, struct error *err)
+{
+    log_warn("database_went_back", "batch %llu: asking all nodes to declare everything again",
+             (unsigned long long)scheduler->batch);
+    db_rollback(scheduler->db);
+    picture_free(scheduler->picture);
+    scheduler->picture = NULL;
+    scheduler->term_begun_ms = clock_mono_ms();
+    return picture_load(scheduler, err);
+}
+
+/* Commits a batch and lets its messages go; on failure the picture is loaded again by the caller. */
+static bool transact(struct scheduler *scheduler, const struct batch *batch, struct error *err)
+{
+    struct leader_row row;
+    bool went_back, is_done = false;
+    uint64_t begun_us = clock_mono_us();
+    if (!leadership_begin(scheduler, &row, &went_back, err))
+        return false;
+    if (went_back) {
+        if (!go_back(scheduler, err) || !leadership_begin(scheduler, &row, &went_back, err))
+            return false;
+    }
+    struct tick *tick = tick_new(scheduler, row.database_at, clock_mono_ms());
+    if (!fill(tick, batch, err))
+        db_rollback(scheduler->db);
+    else
+        is_done = leadership_commit(scheduler, tick->event_number, err);
+    if (is_done) {
+        metric_add(&gauge_batches, 1);
+        metric_observe_us(&gauge_batch_time, clock_mono_us() - begun_us);
+        tick_publish(tick);
+        tick_settle(tick);
+    }
+    tick_free(tick);
+    return is_done;
+}
+
+/* -- batches that fail ------------------------------------------------------------------------------------- */
+
+/* The batch is of no worth without the database or the term; its messages come again. */
+static bool is_end_of_term(const struct error *err)
+{
+    return err->fault == &FAULT_FENCED || err->fault == &FAULT_UNCERTAIN ||
+           err->fault == &FAULT_DB_UNAVAILABLE || err->fault == &FAULT_DB_READ_ONLY;
+}
+
+/* Runs a batch, again after each deadlock. False: it failed for a reason of its own (the picture was
+ * loaded again), or the term is over (scheduler->leads tells). */
+static bool run(struct scheduler *scheduler, const struct batch *batch, struct error *err)
+{
+    for (unsigned count = 0;; count++) {
+        if (transact(scheduler, batch, err))
+            return true;
+        struct error reason = *err;
+        if (is_end_of_term(err) || !reload(scheduler, err)) {
+            leadership_lose(scheduler, err->text);
+            return false;
+        }
+        *err = reason;
+        metric_add(&gauge_replays, 1);
+        if (err->fault != &FAULT_DB_DEADLOCK || count >= REPEATS_MOST)
+            return false;
+        clock_sleep_ms(clock_backoff_ms(count, 2, 50));
+    }
+}
+
+/* One message a transaction: only the culprit goes to the dead-letter queue. */
+static void replay(struct scheduler *scheduler, const struct batch *batch)
+{
+    struct error err;
+    for (size_t i = 0; i < batch->count && scheduler->leads; i++) {
+        const struct batch one = {.items = &batch->items[i], .count = 1};
+        if (run(scheduler, &one, &err)) {
+            bus_ack(scheduler->bus, batch->items[i].message.tag);
+        } else if (scheduler->leads) {
+            log_fault(LOG_ERROR_LEVEL, "message_poisons_batch", &err);
+            bus_reject(scheduler->bus, &batch->items[i].message, &err);
+            metric_add(&gauge_dead, 1);
+        }
+    }
+    if (!batch->looks || !scheduler->leads)
+        return;
+    const struct batch rest = {.looks = true, .due_most = 1};
+    if (!run(scheduler, &rest, &err) && scheduler->leads) {
+        log_fault(LOG_ERROR_LEVEL, "due_work_fails", &err);
+        scheduler->look_now = false;
+        scheduler->looked_ms = clock_mono_ms();
+    }
+}
+
+/* -- the leader's turn ---------------------------------------------------------------------------------------- */
+
+static uint64_t wait_ms(const struct scheduler *scheduler)
+{
+    uint64_t idle_ms = scheduler->settings->idle_ms, renew_ms = scheduler->settings->leader_ms / 3;
+    uint64_t now_ms = clock_mono_ms(), most = idle_ms < renew_ms ? idle_ms : renew_ms;
+    uint64_t since_ms = now_ms - scheduler->looked_ms;
+    if (scheduler->look_now || scheduler->place_again || since_ms >= most)
+        return 0;
+    return most - since_ms;
+}
+
+static void lead(struct scheduler *scheduler, int signal_fd)
+{
+    struct error err;
+    struct inbox inbox = {.arena = arena_new()};
+    inbox_gather(scheduler, &inbox, wait_ms(scheduler), signal_fd);
+    const struct batch batch = {
+        .items = inbox.items.items,
+        .count = inbox.items.count,
+        .looks = inbox.hinted || wait_ms(scheduler) == 0,
+        .due_most = (size_t)scheduler->settings->batch_due,
+    };
+    if (batch.count > 0 || batch.looks) {
+        if (run(scheduler, &batch, &err))
+            inbox_ack(scheduler, &inbox);
+        else if (scheduler->leads)
+            replay(scheduler, &batch);
+    }
+    arena_free(inbox.arena);
+}
+
+/* -- the standby's turn, and what both do ---------------------------------------------------------------------- */
+
+static void stand_by(struct scheduler *scheduler, int signal_fd)
+{
+    struct error err = {0};
+    struct bus_message message;
+    uint64_t pause_ms = scheduler->settings->leader_ms / 6;
+    if (leadership_watch(scheduler, &err)) {
+        health_set(scheduler->health, "database", NULL);
+    } else {
+        health_set(scheduler->health, "database", err.text);
+        log_debug("database_away", "%s", err.text);
+        pause_ms = clock_backoff_ms(0, 1000, 1000) + 200;
+    }
+    if (!scheduler->leads && bus_next(scheduler->bus, pause_ms, signal_fd, &message))
+        bus_requeue(scheduler->bus, message.tag);
+}
+
+static void beat(struct scheduler *scheduler)
+{
+    static uint64_t counted_ms;
+    struct error err;
+    uint64_t now_ms = clock_mono_ms();
+    if (scheduler->beaten_ms != 0 && now_ms - scheduler->beaten_ms < BEAT_MS)
+        return;
+    if (scheduler->beaten_ms == 0)
+        scheduler->service.started_at = clock_wall_us();
+    scheduler->beaten_ms = now_ms;
+    scheduler->service.role = scheduler->leads ? "leader" : "standby";
+    if (!service_beat(scheduler->store, &scheduler->service, &err))
+        log_debug("beat_failed", "%s", err.text);
+    if (!scheduler->leads)
+        return;
+    if (now_ms - counted_ms >= COUNT_STATES_MS && picture_count_states(scheduler, &err))
+        counted_ms = now_ms;
+    gauge_picture(scheduler->picture);
+}
+
+static void tell_health(struct scheduler *scheduler)
+{
+    struct bus_stats stats;
+    bus_stats(scheduler->bus, &stats);
+    bool is_up = stats.publishing && (stats.consuming || !scheduler->leads);
+    const char *why = stats.blocked ? "the broker blocks publishers" : stats.last_error;
+    health_set(scheduler->health, "broker", is_up ? NULL : why[0] == '\0' ? "not connected" : why);
+    health_beat(scheduler->health);
+}
+
+void loop_turn(struct scheduler *scheduler, int signal_fd)
+{
+    bool led = scheduler->leads;
+    if (scheduler->leads)
+        lead(scheduler, signal_fd);
+    else
+        stand_by(scheduler, signal_fd);
+    if (led != scheduler->leads)
+        scheduler->beaten_ms = scheduler->beaten_ms == 0 ? 0 : 1; /* the row tells at once */
+    if (led && !scheduler->leads)
+        health_set(scheduler->health, "database", "the term ended");
+    tell_health(scheduler);
+    beat(scheduler);
+}
