@@ -116,7 +116,8 @@ void advance_assigned(struct tick *tick, struct job *job)
     if (job->fact.kind == JOB_MIGRATE && migration->fact.state != MIGRATION_SCHEDULED)
         advance_move(tick, migration, MIGRATION_SCHEDULED, NULL, NULL);
     else
-        tell(tick, migration, "job.assigned", MIGRATION_UNKNOWN, NULL, job_kind_name(job->fact.kind));
+        tell(tick, migration, "job.assigned", MIGRATION_UNKNOWN, NULL,
+             job_kind_name(job->fact.kind));
 }
 
 void advance_reached(struct tick *tick, struct job *job, enum migration_state reached,
@@ -430,7 +431,7 @@ static bool try_again(struct tick *tick, struct migration *migration, const stru
     return true;
 }
 
-static bool delete(struct tick *tick, struct migration *migration, struct error *err)
+static bool delete (struct tick *tick, struct migration *migration, struct error *err)
 {
     if (migration->job != NULL)
         return error_set(err, &FAULT_STATE_FORBIDS, "a job still looks at both ends");

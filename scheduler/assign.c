@@ -60,10 +60,11 @@ static bool read_material(struct tick *tick, struct material *material, struct e
     struct db *db = tick->scheduler->db;
     size_t count = tick->placed.count + 1;
     struct arena *arena = tick->arena;
-    struct wanted_ids ids = {
-        arena_calloc(arena, count, sizeof(struct uuid)), arena_calloc(arena, count, sizeof(struct uuid)),
-        arena_calloc(arena, count, sizeof(struct uuid)), arena_calloc(arena, count, sizeof(struct uuid)),
-        arena_calloc(arena, count, sizeof(struct uuid))};
+    struct wanted_ids ids = {arena_calloc(arena, count, sizeof(struct uuid)),
+                             arena_calloc(arena, count, sizeof(struct uuid)),
+                             arena_calloc(arena, count, sizeof(struct uuid)),
+                             arena_calloc(arena, count, sizeof(struct uuid)),
+                             arena_calloc(arena, count, sizeof(struct uuid))};
     for (size_t i = 0; i < tick->placed.count; i++)
         want_job(&ids, tick->placed.items[i]);
     return migration_state_load_options(db, arena, ids.migrations,
@@ -126,14 +127,14 @@ static void put_ledger(struct tick *tick, const struct job *job, Guts__V1__JobAs
     }
 }
 
-static void put_migration(struct tick *tick, const struct job *job,
-                          const struct material *material, Guts__V1__JobAssign *assign)
+static void put_migration(struct tick *tick, const struct job *job, const struct material *material,
+                          Guts__V1__JobAssign *assign)
 {
     const struct migration_fact *fact = &job->migration->fact;
     const struct inventory_vm *vm =
         find_by_id(material->vms, material->vm_count, sizeof *material->vms, &fact->vm_id);
-    const struct migration_option *option = find_by_id(
-        material->options, material->option_count, sizeof *material->options, &fact->id);
+    const struct migration_option *option =
+        find_by_id(material->options, material->option_count, sizeof *material->options, &fact->id);
     if (vm != NULL)
         assign->vm = codec_vm_to(tick->arena, &vm->vm);
     if (option != NULL)
@@ -143,8 +144,8 @@ static void put_migration(struct tick *tick, const struct job *job,
 }
 
 /* False when what the job is about has gone. */
-static bool put_endpoints(struct tick *tick, const struct job *job,
-                          const struct material *material, Guts__V1__JobAssign *assign)
+static bool put_endpoints(struct tick *tick, const struct job *job, const struct material *material,
+                          Guts__V1__JobAssign *assign)
 {
     const struct migration *migration = job->migration;
     bool needs_source = migration != NULL || job->fact.owner_kind == OWNER_SOURCE;
@@ -152,8 +153,8 @@ static bool put_endpoints(struct tick *tick, const struct job *job,
     const struct uuid *source_id = migration ? &migration->fact.source_id : &job->fact.owner_id;
     const struct uuid *destination_id =
         migration ? &migration->fact.destination_id : &job->fact.owner_id;
-    const struct endpoint_fact *source = find_by_id(
-        material->sources, material->source_count, sizeof *material->sources, source_id);
+    const struct endpoint_fact *source =
+        find_by_id(material->sources, material->source_count, sizeof *material->sources, source_id);
     const struct endpoint_fact *destination =
         find_by_id(material->destinations, material->destination_count,
                    sizeof *material->destinations, destination_id);

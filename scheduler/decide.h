@@ -22,7 +22,7 @@ enum decision {
     DECIDE_CANCELLED,
     DECIDE_ROLLED_BACK,
     DECIDE_CLEANED,
-    DECIDE_REST,             /* stays where it stands */
+    DECIDE_REST, /* stays where it stands */
 };
 
 struct decide_view {
@@ -48,8 +48,8 @@ bool decide_is_lost(uint64_t now_ms, uint64_t heard_ms, uint64_t term_begun_ms,
 /* The verdict on a write to the ledger, by the job as it stands. */
 enum fence { FENCE_STORED, FENCE_FENCED, FENCE_STOP };
 struct fence_view {
-    bool is_live;         /* the job is with this node, assigned or accepted */
-    uint32_t attempt;     /* the current one */
+    bool is_live;     /* the job is with this node, assigned or accepted */
+    uint32_t attempt; /* the current one */
     enum job_kind kind;
     enum wanted wanted;
 };

@@ -51,8 +51,7 @@ bool due_take_jobs(struct tick *tick, size_t most, size_t *ret_taken, struct err
     return true;
 }
 
-bool due_load_migrations(struct tick *tick, const struct uuid *ids, size_t count,
-                         struct error *err)
+bool due_load_migrations(struct tick *tick, const struct uuid *ids, size_t count, struct error *err)
 {
     struct migration_fact *facts;
     size_t found, missing = 0;

@@ -10,8 +10,7 @@
 
 bool due_take_migrations(struct tick *tick, size_t most, size_t *ret_taken,
                          struct error *err) MUST_CHECK;
-bool due_take_jobs(struct tick *tick, size_t most, size_t *ret_taken,
-                   struct error *err) MUST_CHECK;
+bool due_take_jobs(struct tick *tick, size_t most, size_t *ret_taken, struct error *err) MUST_CHECK;
 /* Brings migrations into the picture for this tick; those that rest leave it again. */
 bool due_load_migrations(struct tick *tick, const struct uuid *ids, size_t count,
                          struct error *err) MUST_CHECK;

@@ -99,7 +99,8 @@ void fence_write(struct tick *tick, const struct ledger_write *write)
     struct job *job = map_find(&tick->picture->jobs, &write->token.job);
     struct ledger_fact *fact = NULL;
     if (node == NULL || strcmp(node->instance, write->node_instance) != 0) {
-        metric_add(&gauge_stale, 1); /* the node is not known under this instance: it reports first */
+        metric_add(&gauge_stale,
+                   1); /* the node is not known under this instance: it reports first */
         return;
     }
     const struct fence_view view = {
@@ -121,9 +122,8 @@ void fence_write(struct tick *tick, const struct ledger_write *write)
         fact = find_entry(ledger, &write->entry);
         if (fact == NULL)
             fact = add_entry(tick, ledger, job->fact.owner_kind, &write->entry);
-        if (fact->state == LEDGER_UNKNOWN ||
-            decide_entry(fact->state, fact->token.attempt, write->entry.state,
-                         write->token.attempt))
+        if (fact->state == LEDGER_UNKNOWN || decide_entry(fact->state, fact->token.attempt,
+                                                          write->entry.state, write->token.attempt))
             store(tick, fact, &write->entry, &write->token);
         if (write->token.run > job->fact.run) {
             job->fact.run = write->token.run;

@@ -9,12 +9,12 @@ struct metric gauge_accepts =
     METRIC_COUNTER("guts_scheduler_accepts_total", "Jobs that nodes accepted, committed");
 struct metric gauge_batches =
     METRIC_COUNTER("guts_scheduler_batches_total", "Transactions that were committed");
-struct metric gauge_batch_time =
-    METRIC_HISTOGRAM("guts_scheduler_batch_seconds", "A batch, from its first message to its commit");
+struct metric gauge_batch_time = METRIC_HISTOGRAM("guts_scheduler_batch_seconds",
+                                                  "A batch, from its first message to its commit");
 struct metric gauge_batch_messages =
     METRIC_COUNTER("guts_scheduler_messages_total", "Messages taken from the queues");
-struct metric gauge_queue_time =
-    METRIC_HISTOGRAM("guts_scheduler_due_lag_seconds", "How long due work had waited when it was taken");
+struct metric gauge_queue_time = METRIC_HISTOGRAM("guts_scheduler_due_lag_seconds",
+                                                  "How long due work had waited when it was taken");
 struct metric gauge_stale =
     METRIC_COUNTER("guts_scheduler_stale_total", "Stale or illegal moves that were dropped");
 struct metric gauge_dead =
@@ -40,10 +40,10 @@ static char state_labels[MIGRATION_STATE_COUNT][32];
 void gauge_register(void)
 {
     struct metric *const all[] = {
-        &gauge_placements, &gauge_accepts,    &gauge_batches,   &gauge_batch_time,
-        &gauge_batch_messages, &gauge_queue_time, &gauge_stale, &gauge_dead,
-        &gauge_replays,    &gauge_takeovers,  &gauge_fenced,    &gauge_published,
-        &gauge_unsent,     &gauge_leader,     &gauge_nodes_up,  &gauge_jobs,
+        &gauge_placements,     &gauge_accepts,    &gauge_batches,  &gauge_batch_time,
+        &gauge_batch_messages, &gauge_queue_time, &gauge_stale,    &gauge_dead,
+        &gauge_replays,        &gauge_takeovers,  &gauge_fenced,   &gauge_published,
+        &gauge_unsent,         &gauge_leader,     &gauge_nodes_up, &gauge_jobs,
         &gauge_waiting,
     };
     for (size_t i = 0; i < COUNT_OF(all); i++)

@@ -133,8 +133,7 @@ static bool apply(struct tick *tick, const struct inbox_item *item, struct error
     }
 }
 
-bool inbox_apply(struct tick *tick, const struct inbox_item *items, size_t count,
-                 struct error *err)
+bool inbox_apply(struct tick *tick, const struct inbox_item *items, size_t count, struct error *err)
 {
     if (!read_ledgers(tick, items, count, err))
         return false;

@@ -23,7 +23,8 @@ struct inbox {
 
 /* Waits at most wait_ms for the first message, then takes what is ready within the bounds of the
  * settings. */
-void inbox_gather(struct scheduler *scheduler, struct inbox *inbox, uint64_t wait_ms, int signal_fd);
+void inbox_gather(struct scheduler *scheduler, struct inbox *inbox, uint64_t wait_ms,
+                  int signal_fd);
 bool inbox_apply(struct tick *tick, const struct inbox_item *items, size_t count,
                  struct error *err) MUST_CHECK;
 void inbox_ack(struct scheduler *scheduler, const struct inbox *inbox);

@@ -9,8 +9,8 @@
 #include "scheduler/inbox.h"
 #include "scheduler/intern.h"
 
-static void write_settings(struct writer *writer, const char *key, Guts__V1__Setting *const *settings,
-                           size_t count)
+static void write_settings(struct writer *writer, const char *key,
+                           Guts__V1__Setting *const *settings, size_t count)
 {
     writer_array_begin(writer, key);
     for (size_t i = 0; i < count; i++) {
@@ -20,7 +20,8 @@ static void write_settings(struct writer *writer, const char *key, Guts__V1__Set
         writer_bool(writer, "secret", settings[i]->secret);
         writer_bool(writer, "required", settings[i]->required);
         writer_bool(writer, "address", settings[i]->address);
-        writer_text(writer, "standard", settings[i]->standard[0] == '\0' ? NULL : settings[i]->standard);
+        writer_text(writer, "standard",
+                    settings[i]->standard[0] == '\0' ? NULL : settings[i]->standard);
         writer_text(writer, "help", settings[i]->help);
         writer_object_end(writer);
     }

@@ -161,7 +161,8 @@ static uint64_t mix(uint64_t hash, uint64_t number)
 
 static void apply_steps(struct tick *tick, struct job *job, const Guts__V1__JobReport *report)
 {
-    static const char *const words[] = {"running", "running", "done", "failed", "undone", "skipped"};
+    static const char *const words[] = {"running", "running", "done",
+                                        "failed",  "undone",  "skipped"};
     uint64_t hash = 1;
     for (size_t i = 0; i < report->n_steps; i++) {
         const Guts__V1__StepReport *step = report->steps[i];

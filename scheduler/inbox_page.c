@@ -67,8 +67,7 @@ bool inbox_apply_inventory(struct tick *tick, const Guts__V1__InventoryPage *pag
     return note_page(tick, job, page->number, page->last, err);
 }
 
-bool inbox_apply_catalogue(struct tick *tick, const Guts__V1__CatalogPage *page,
-                           struct error *err)
+bool inbox_apply_catalogue(struct tick *tick, const Guts__V1__CatalogPage *page, struct error *err)
 {
     struct job *job = page_job(tick, page->token, JOB_CATALOG);
     if (job == NULL)
@@ -78,7 +77,7 @@ bool inbox_apply_catalogue(struct tick *tick, const Guts__V1__CatalogPage *page,
         items[i] = (struct catalogue_fact){
             page->items[i]->kind, page->items[i]->id, page->items[i]->name,
             page->items[i]->detail_json[0] == '\0' ? "{}" : page->items[i]->detail_json};
-    *TICK_ADD(tick, &tick->catalogues) = (struct catalogue_page){
-        job->fact.owner_id, job->fact.assigned_at, items, page->n_items};
+    *TICK_ADD(tick, &tick->catalogues) =
+        (struct catalogue_page){job->fact.owner_id, job->fact.assigned_at, items, page->n_items};
     return note_page(tick, job, page->number, page->last, err);
 }

@@ -319,7 +319,7 @@ static bool take_jobs(struct tick *tick, struct node *node, const Guts__V1__Node
     bool had_stale = node->has_stale;
     node->stale_jobs = 0;
     for (size_t i = 0; i < report->n_jobs; i++) {
-        enum wanted wanted;
+        enum wanted wanted = WANTED_FENCED;
         if (!judge_job(tick, node, report->jobs[i], report->full, &wanted, err))
             return false;
         renewals[i] = renew_to(tick->arena, report->jobs[i]->token, wanted);

@@ -74,8 +74,9 @@ void intern_words(const char *json, struct place_words *words)
     if (json == NULL || json[0] == '\0')
         return;
     json_t *array = json_loads(json, 0, NULL);
-    json_array_foreach(array, index, item) if (json_is_string(item))
-        intern_words_add(words, json_string_value(item));
+    json_array_foreach(array, index, item)
+        if (json_is_string(item))
+            intern_words_add(words, json_string_value(item));
     json_decref(array);
 }
 

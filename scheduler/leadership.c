@@ -62,8 +62,7 @@ failed:
     return false;
 }
 
-static bool begin_term(struct scheduler *scheduler, const struct leader_row *row,
-                       struct error *err)
+static bool begin_term(struct scheduler *scheduler, const struct leader_row *row, struct error *err)
 {
     if (row->batch < scheduler->highest_batch)
         log_warn("database_went_back", "batch %" PRIu64 " after %" PRIu64, row->batch,

@@ -25,7 +25,7 @@
 struct batch {
     const struct inbox_item *items;
     size_t count;
-    bool looks;      /* for what is due */
+    bool looks; /* for what is due */
     size_t due_most;
 };
 

@@ -20,9 +20,9 @@ struct map {
     size_t count;
 };
 void map_fini(struct map *map);
-void *map_find(const struct map *map, const struct uuid *id); /* NULL when absent */
+void *map_find(const struct map *map, const struct uuid *id);     /* NULL when absent */
 void map_put(struct map *map, const struct uuid *id, void *item); /* replaces */
-void *map_take(struct map *map, const struct uuid *id);       /* takes it out; NULL when absent */
+void *map_take(struct map *map, const struct uuid *id); /* takes it out; NULL when absent */
 /* Visits all: `size_t at = 0; while ((item = map_next(&map, &at)) != NULL)`. Nothing may be put or
  * taken meanwhile. */
 void *map_next(const struct map *map, size_t *at);

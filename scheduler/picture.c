@@ -63,7 +63,7 @@ void group_free(struct group *group)
 #define FREE_ALL(map, type, function)                                                              \
     do {                                                                                           \
         size_t at = 0;                                                                             \
-        for (type *item; (item = map_next(map, &at)) != NULL;)                                     \
+        for (type * item; (item = map_next(map, &at)) != NULL;)                                    \
             function(item);                                                                        \
         map_fini(map);                                                                             \
     } while (0)
@@ -140,8 +140,8 @@ struct pool *picture_get_pool(struct picture *picture, const struct uuid *id)
 
 int64_t pool_available(const struct pool *pool)
 {
-    int64_t base = place_base_bytes(pool->fact.free_bytes, pool->fact.capacity_bytes,
-                                    pool->fact.used_bytes);
+    int64_t base =
+        place_base_bytes(pool->fact.free_bytes, pool->fact.capacity_bytes, pool->fact.used_bytes);
     return base - (int64_t)pool->outstanding_bytes;
 }
 

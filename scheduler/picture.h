@@ -70,7 +70,7 @@ struct migration {
     struct migration_fact fact; /* texts are interned, or owned below; labels are NULL */
     struct place_words labels;  /* of both ends */
     char *fault_text;
-    struct job *job; /* the live one */
+    struct job *job;     /* the live one */
     uint64_t disks_hash; /* of what was stored of its disks */
     /* What the row says until this tick commits. */
     struct migration_expected expected;
@@ -85,12 +85,12 @@ struct job {
     struct migration *migration; /* of migrations only, while live */
     struct uuid avoid;           /* the node that refused or lost it last */
     uint64_t memory_bytes;
-    uint64_t sent_ms;            /* of the assignment */
-    uint64_t missed;             /* reports in a row that did not name it */
-    uint64_t seen_number;        /* of the last report that named it */
+    uint64_t sent_ms;     /* of the assignment */
+    uint64_t missed;      /* reports in a row that did not name it */
+    uint64_t seen_number; /* of the last report that named it */
     uint64_t steps_hash;
     uint64_t note_number;
-    uint64_t pages_waited_ms;    /* since when its result waits for pages */
+    uint64_t pages_waited_ms; /* since when its result waits for pages */
     bool was_sent_again;
     bool is_dirty;
     struct link node_link, group_link, sent_link;

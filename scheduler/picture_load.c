@@ -164,8 +164,7 @@ static bool attach_migrations(struct scheduler *scheduler, struct picture *pictu
     return true;
 }
 
-static bool load_migrations(struct scheduler *scheduler, struct picture *picture,
-                            struct error *err)
+static bool load_migrations(struct scheduler *scheduler, struct picture *picture, struct error *err)
 {
     struct job *some[JOBS_AT_ONCE];
     size_t count = 0, at = 0;
@@ -215,11 +214,11 @@ static bool load_drivers(struct scheduler *scheduler, struct arena *arena, struc
     for (size_t i = 0; i < count; i++) {
         size_t k;
         json_t *feature, *declaration = json_loads(drivers[i].declaration_json, 0, NULL);
-        json_array_foreach(json_object_get(declaration, "features"), k, feature) if (
-            json_is_string(feature) && strcmp(json_string_value(feature), "stages") == 0)
-            intern_words_add(drivers[i].end == END_SOURCE ? &scheduler->staging_sources
-                                                          : &scheduler->staging_destinations,
-                             drivers[i].name);
+        json_array_foreach(json_object_get(declaration, "features"), k, feature)
+            if (json_is_string(feature) && strcmp(json_string_value(feature), "stages") == 0)
+                intern_words_add(drivers[i].end == END_SOURCE ? &scheduler->staging_sources
+                                                              : &scheduler->staging_destinations,
+                                 drivers[i].name);
         json_decref(declaration);
     }
     return true;
@@ -240,8 +239,7 @@ bool picture_load(struct scheduler *scheduler, struct error *err)
                      load_jobs(scheduler, picture, JOB_ASSIGNED, err) &&
                      load_jobs(scheduler, picture, JOB_ACCEPTED, err) &&
                      load_jobs(scheduler, picture, JOB_FINISHED, err) &&
-                     load_migrations(scheduler, picture, err) &&
-                     let_wait(scheduler, picture, err);
+                     load_migrations(scheduler, picture, err) && let_wait(scheduler, picture, err);
     if (!is_loaded) {
         picture_free(picture);
         return false;

@@ -56,7 +56,8 @@ static enum place_reason lasting_reason(const struct place_node *node,
         return PLACE_NODE_DISABLED;
     if (node->draining)
         return PLACE_NODE_DRAINING;
-    if (need->source_driver != NULL && !place_words_hold(&node->source_drivers, need->source_driver))
+    if (need->source_driver != NULL &&
+        !place_words_hold(&node->source_drivers, need->source_driver))
         return PLACE_NO_SOURCE_DRIVER;
     if (need->destination_driver != NULL &&
         !place_words_hold(&node->destination_drivers, need->destination_driver))

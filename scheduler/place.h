@@ -88,7 +88,8 @@ double place_score(const struct place_view *view, const struct place_need *need,
 /* available(pool): what may still be promised (design: "Placement"). */
 struct place_promise {
     uint64_t reserved_bytes;
-    uint64_t allocated_bytes; /* as last reported; 0 while the assignment is newer than the report */
+    uint64_t
+        allocated_bytes; /* as last reported; 0 while the assignment is newer than the report */
 };
 uint64_t place_outstanding(const struct place_promise *promise);
 int64_t place_base_bytes(uint64_t free_bytes, uint64_t capacity_bytes, uint64_t used_bytes);

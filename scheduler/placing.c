@@ -55,8 +55,7 @@ static struct candidate heap_pop(struct heap *heap)
 
 /* -- looking at one node ------------------------------------------------------------------------------ */
 
-static void count_ends(const struct node *node, const struct group *group,
-                       struct place_view *view)
+static void count_ends(const struct node *node, const struct group *group, struct place_view *view)
 {
     for (const struct link *at = node->jobs.next; at != &node->jobs; at = at->next) {
         const struct job *job = LIST_ITEM(at, struct job, node_link);
@@ -212,8 +211,7 @@ static void tell_why(struct tick *tick, struct group *group)
         .hash = group->hash,
         .needs_json = group->needs_json,
         .reasons_json = arena_strdup(tick->arena, text.data),
-        .all_json =
-            arena_printf(tick->arena, "[%s]", reasons.all.length ? reasons.all.data : ""),
+        .all_json = arena_printf(tick->arena, "[%s]", reasons.all.length ? reasons.all.data : ""),
         .tried_at = tick->now_us,
     };
     group->is_told = true;
@@ -228,9 +226,8 @@ static void tell_why(struct tick *tick, struct group *group)
 static void hold_node(struct tick *tick, struct group *group)
 {
     const struct job *oldest = LIST_ITEM(group->jobs.next, struct job, group_link);
-    uint64_t waited_us = tick->now_us > oldest->fact.created_at
-                             ? tick->now_us - oldest->fact.created_at
-                             : 0;
+    uint64_t waited_us =
+        tick->now_us > oldest->fact.created_at ? tick->now_us - oldest->fact.created_at : 0;
     struct node *best = NULL;
     int64_t most = INT64_MIN;
     if (group->held != NULL || waited_us / 1000 < tick->scheduler->settings->hold_after_ms)
@@ -339,8 +336,8 @@ bool placing_run(struct tick *tick)
             continue;
         hold_node(tick, groups[i]);
         back_to_pending(tick, groups[i]);
-        if (!groups[i]->is_told || ((was_new || something_gained) &&
-                                    tick->now_ms - groups[i]->told_ms >= TELL_AGAIN_MS))
+        if (!groups[i]->is_told ||
+            ((was_new || something_gained) && tick->now_ms - groups[i]->told_ms >= TELL_AGAIN_MS))
             tell_why(tick, groups[i]);
     }
     /* Ended by the bound: gains must be seen by the groups that were not reached. */

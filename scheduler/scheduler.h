@@ -45,18 +45,18 @@ struct scheduler {
     /* The term. */
     bool leads;
     uint64_t term, batch, event_number;
-    uint64_t highest_batch;     /* that was ever seen, to notice a database that went back */
+    uint64_t highest_batch; /* that was ever seen, to notice a database that went back */
     uint64_t term_begun_ms;
-    uint64_t renewed_ms;        /* our clock at the last commit */
-    struct picture *picture;    /* NULL unless leading */
+    uint64_t renewed_ms;             /* our clock at the last commit */
+    struct picture *picture;         /* NULL unless leading */
     struct declared_driver *drivers; /* what was last stored of each */
     size_t driver_count;
     struct place_words staging_sources, staging_destinations; /* drivers that stage */
 
     /* Between ticks. */
-    bool look_now;              /* a hint came, or the last look found as much as it could take */
+    bool look_now; /* a hint came, or the last look found as much as it could take */
     uint64_t looked_ms, beaten_ms;
-    bool place_again;           /* the last placing ended at its bound */
+    bool place_again; /* the last placing ended at its bound */
     uint64_t last_cookie;
     struct sent_cookie cookies[SENT_COOKIES];
     struct sent_cookie returned[64]; /* assignments that no queue took */

@@ -6,7 +6,9 @@
 #include "common/base/memory.h"
 
 #define KEY(name, type, standard, least, most, help)                                               \
-    {#name, type, offsetof(struct scheduler_settings, name), false, standard, least, most, help}
+    {                                                                                              \
+#name, type, offsetof(struct scheduler_settings, name), false, standard, least, most, help \
+    }
 
 const struct conf_key scheduler_conf_keys[] = {
     KEY(metrics_listen, CONF_STRING, "127.0.0.1:7011", 0, 0,
@@ -15,11 +17,14 @@ const struct conf_key scheduler_conf_keys[] = {
         "how long after its report a node may begin outside changes"),
     KEY(takeover_ms, CONF_DURATION, "120s", 2000, 86400000,
         "a node silent for so long loses its jobs to others"),
-    KEY(stop_grace_ms, CONF_DURATION, "10s", 0, 3600000, "how long a node lets a worker end by itself"),
+    KEY(stop_grace_ms, CONF_DURATION, "10s", 0, 3600000,
+        "how long a node lets a worker end by itself"),
     KEY(longest_request_ms, CONF_DURATION, "60s", 0, 3600000,
         "the longest control request that drivers make at either end"),
-    KEY(margin_ms, CONF_DURATION, "5s", 0, 3600000, "added to the three above for clocks and queues"),
-    KEY(report_ms, CONF_DURATION, "5s", 100, 600000, "how often nodes report (as they are configured)"),
+    KEY(margin_ms, CONF_DURATION, "5s", 0, 3600000,
+        "added to the three above for clocks and queues"),
+    KEY(report_ms, CONF_DURATION, "5s", 100, 600000,
+        "how often nodes report (as they are configured)"),
     KEY(leader_ms, CONF_DURATION, "3s", 500, 60000,
         "a leader that did not renew its row for so long is succeeded"),
     KEY(resend_ms, CONF_DURATION, "5s", 100, 600000, "an assignment without answer is sent again"),
@@ -40,7 +45,8 @@ const struct conf_key scheduler_conf_keys[] = {
     KEY(job_memory_bytes, CONF_SIZE, "128MiB", 0, 0, "memory that a migration's worker needs"),
     KEY(weight_space, CONF_INTEGER, "100", 0, 100000, "for free conversion space after placement"),
     KEY(weight_source, CONF_INTEGER, "10", 0, 100000, "against jobs there with the same source"),
-    KEY(weight_destination, CONF_INTEGER, "10", 0, 100000, "against jobs with the same destination"),
+    KEY(weight_destination, CONF_INTEGER, "10", 0, 100000,
+        "against jobs with the same destination"),
     KEY(weight_idle, CONF_INTEGER, "10", 0, 100000, "for free slots"),
 };
 const size_t scheduler_conf_key_count = COUNT_OF(scheduler_conf_keys);

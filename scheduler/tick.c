@@ -44,11 +44,11 @@ void tick_free(struct tick *tick)
 bool tick_is_empty(const struct tick *tick)
 {
     return tick->events.count + tick->migrations.count + tick->jobs.count + tick->steps.count +
-               tick->ledger.count + tick->inventories.count +
-               tick->catalogues.count + tick->endpoints.count + tick->wishes.count +
-               tick->nodes.count + tick->nodes_gone.count + tick->needs.count +
-               tick->needs_gone.count + tick->drivers.count + tick->migrations_gone.count +
-               tick->outgoing.count + tick->disks.count + tick->results.count ==
+               tick->ledger.count + tick->inventories.count + tick->catalogues.count +
+               tick->endpoints.count + tick->wishes.count + tick->nodes.count +
+               tick->nodes_gone.count + tick->needs.count + tick->needs_gone.count +
+               tick->drivers.count + tick->migrations_gone.count + tick->outgoing.count +
+               tick->disks.count + tick->results.count ==
            0;
 }
 
@@ -229,8 +229,8 @@ void tick_settle(struct tick *tick)
     for (size_t i = 0; i < tick->migrations.count; i++) {
         struct migration *migration = tick->migrations.items[i];
         migration->is_dirty = false;
-        migration->expected = (struct migration_expected){
-            migration->fact.id, migration->fact.state, migration->fact.version};
+        migration->expected = (struct migration_expected){migration->fact.id, migration->fact.state,
+                                                          migration->fact.version};
     }
     for (size_t i = 0; i < tick->visited.count; i++) {
         struct migration *migration = map_find(&tick->picture->migrations, &tick->visited.items[i]);

@@ -27,8 +27,7 @@ static int compare_nodes(const void *a, const void *b)
 
 static int compare_pools(const void *a, const void *b)
 {
-    return uuid_compare(&(*(struct pool *const *)a)->fact.id,
-                        &(*(struct pool *const *)b)->fact.id);
+    return uuid_compare(&(*(struct pool *const *)a)->fact.id, &(*(struct pool *const *)b)->fact.id);
 }
 
 static int compare_ledger(const void *a, const void *b)
@@ -36,7 +35,8 @@ static int compare_ledger(const void *a, const void *b)
     const struct ledger_fact *left = *(const struct ledger_fact *const *)a;
     const struct ledger_fact *right = *(const struct ledger_fact *const *)b;
     int order = uuid_compare(&left->owner_id, &right->owner_id);
-    return order != 0 ? order : (left->position > right->position) - (left->position < right->position);
+    return order != 0 ? order
+                      : (left->position > right->position) - (left->position < right->position);
 }
 
 static bool store_migrations(struct tick *tick, struct db *db, struct error *err)
@@ -83,15 +83,15 @@ static bool store_found(struct tick *tick, struct db *db, struct error *err)
     }
     for (size_t i = 0; i < tick->catalogues.count; i++) {
         const struct catalogue_page *page = &tick->catalogues.items[i];
-        if (!catalogue_fact_save(db, &page->destination_id, page->refresh, page->items,
-                                 page->count, err))
+        if (!catalogue_fact_save(db, &page->destination_id, page->refresh, page->items, page->count,
+                                 err))
             return false;
     }
     for (size_t i = 0; i < tick->sweeps.count; i++) {
         const struct sweep_fact *sweep = &tick->sweeps.items[i];
-        if (!(sweep->is_catalogue ? catalogue_fact_sweep(db, &sweep->place.source_id,
-                                                         sweep->place.refresh, err)
-                                  : inventory_sweep(db, &sweep->place, err)) ||
+        if (!(sweep->is_catalogue
+                  ? catalogue_fact_sweep(db, &sweep->place.source_id, sweep->place.refresh, err)
+                  : inventory_sweep(db, &sweep->place, err)) ||
             !job_page_delete(db, &sweep->job_id, err))
             return false;
     }
@@ -198,8 +198,7 @@ static bool store_pools(struct tick *tick, struct db *db, struct error *err)
 static bool store_ledger(struct tick *tick, struct db *db, struct error *err)
 {
     if (tick->ledger.count > 1)
-        qsort(tick->ledger.items, tick->ledger.count, sizeof(struct ledger_fact *),
-              compare_ledger);
+        qsort(tick->ledger.items, tick->ledger.count, sizeof(struct ledger_fact *), compare_ledger);
     return ledger_save(db, tick->ledger.items, tick->ledger.count, err);
 }
 

@@ -8,11 +8,10 @@ uint64_t work_space_bytes(const struct scheduler *scheduler, const struct migrat
     const struct scheduler_settings *settings = scheduler->settings;
     if (fact->reserve_bytes > 0)
         return fact->reserve_bytes;
-    bool is_staged =
-        (fact->source_driver != NULL &&
-         place_words_hold(&scheduler->staging_sources, fact->source_driver)) ||
-        (fact->destination_driver != NULL &&
-         place_words_hold(&scheduler->staging_destinations, fact->destination_driver));
+    bool is_staged = (fact->source_driver != NULL &&
+                      place_words_hold(&scheduler->staging_sources, fact->source_driver)) ||
+                     (fact->destination_driver != NULL &&
+                      place_words_hold(&scheduler->staging_destinations, fact->destination_driver));
     if (!is_staged)
         return settings->job_space_bytes;
     return settings->job_space_bytes + fact->capacity_bytes +
@@ -54,8 +53,7 @@ static struct job_fact new_fact(struct tick *tick, enum job_kind kind, enum owne
 static void join_for_migration(const struct scheduler *scheduler, struct picture *picture,
                                struct job *job)
 {
-    struct group *group =
-        group_for_migration(scheduler, picture, job->migration, job->fact.kind);
+    struct group *group = group_for_migration(scheduler, picture, job->migration, job->fact.kind);
     job->memory_bytes = group->need.memory_bytes;
     job->migration->fact.needs_hash = group->hash;
     picture_wait(group, job);
@@ -140,7 +138,8 @@ struct job *work_for_endpoint(struct tick *tick, const struct endpoint_fact *end
                               const struct wish_due *wish)
 {
     struct job_fact fact = new_fact(tick, kind, owner_kind, &endpoint->id, endpoint->project);
-    fact.attempt = endpoint->attempt; /* of the work before; this one's is counted when it is given */
+    fact.attempt =
+        endpoint->attempt; /* of the work before; this one's is counted when it is given */
     fact.wish_id = wish->id;
     fact.request_json = wish->arguments_json;
     struct job *job = picture_add_job(tick->picture, &fact);
