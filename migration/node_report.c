@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the node tells the scheduler: reports, which carry everything as levels, and the few messages
+ * that should arrive sooner than the next report.
+ */
+#include <string.h>
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/daemon/metrics.h"
+#include "migration/destination/destination.h"
+#include "migration/node_inside.h"
+#include "migration/progress.h"
+#include "migration/source/source.h"
+#include "proto/codec.h"
+
+static bool publish(struct node *node, const char *key, enum message_type type,
+                    const ProtobufCMessage *message, bool persistent, uint64_t expires_ms,
+                    uint64_t cookie)
+{
+    struct error err;
+    CLEANUP(buffer_fini) struct buffer packed = {0};
+    codec_pack(message, &packed);
+    struct bus_publication publication = {
+        .exchange = TOPOLOGY_EXCHANGE,
+        .routing_key = key,
+        .type = type,
+        .body = packed.data,
+        .length = packed.length,
+        .persistent = persistent,
+        .mandatory = persistent,
+        .expires_ms = expires_ms,
+        .cookie = cookie,
+    };
+    bool sent = bus_publish(node->plan.bus, &publication, &err);
+    if (!sent)
+        log_fault(LOG_DEBUG_LEVEL, "not_published", &err);
+    return sent;
+}
+
+/* -- declarations ------------------------------------------------------------------------------------------ */
+
+static char *mutable(const char *text)
+{
+    return (char *)(text ? text : "");
+}
+
+static size_t put_settings(struct arena *arena, const struct setting *from, size_t count,
+                           Guts__V1__Setting ***ret_settings)
+{
+    Guts__V1__Setting **settings = arena_calloc(arena, count + 1, sizeof(*settings));
+    for (size_t i = 0; i < count; i++) {
+        settings[i] = arena_alloc(arena, sizeof(**settings));
+        guts__v1__setting__init(settings[i]);
+        settings[i]->name = mutable(from[i].name);
+        settings[i]->type = mutable(setting_type_name(from[i].type));
+        settings[i]->secret = from[i].secret;
+        settings[i]->required = from[i].required;
+        settings[i]->address = from[i].address;
+        settings[i]->standard = mutable(from[i].standard);
+        settings[i]->help = mutable(from[i].help);
+    }
+    *ret_settings = settings;
+    return count;
+}
+
+static Guts__V1__DriverDeclaration *put_driver(struct arena *arena, enum end end, const char *name,
+                                               const char *title, const char *const *features)
+{
+    Guts__V1__DriverDeclaration *driver = arena_alloc(arena, sizeof(*driver));
+    guts__v1__driver_declaration__init(driver);
+    driver->end = (Guts__V1__End)end;
+    driver->name = mutable(name);
+    driver->title = mutable(title);
+    driver->features = (char **)features;
+    while (features && features[driver->n_features])
+        driver->n_features++;
+    return driver;
+}
+
+static void put_declarations(struct arena *arena, Guts__V1__NodeReport *report)
+{
+    size_t count = source_driver_count + destination_driver_count, at = 0;
+    report->drivers = arena_calloc(arena, count + 1, sizeof(*report->drivers));
+    for (size_t i = 0; i < source_driver_count; i++) {
+        const struct source_driver *from = source_drivers[i];
+        Guts__V1__DriverDeclaration *to =
+            put_driver(arena, END_SOURCE, from->name, from->title, from->features);
+        to->n_settings = put_settings(arena, from->settings, from->setting_count, &to->settings);
+        report->drivers[at++] = to;
+    }
+    for (size_t i = 0; i < destination_driver_count; i++) {
+        const struct destination_driver *from = destination_drivers[i];
+        Guts__V1__DriverDeclaration *to =
+            put_driver(arena, END_DESTINATION, from->name, from->title, from->features);
+        to->n_settings = put_settings(arena, from->settings, from->setting_count, &to->settings);
+        to->n_options = put_settings(arena, from->options, from->option_count, &to->options);
+        report->drivers[at++] = to;
+    }
+    report->n_drivers = at;
+}
+
+static void put_names(struct arena *arena, Guts__V1__NodeReport *report)
+{
+    report->source_drivers = arena_calloc(arena, source_driver_count + 1, sizeof(char *));
+    report->destination_drivers = arena_calloc(arena, destination_driver_count + 1, sizeof(char *));
+    for (size_t i = 0; i < source_driver_count; i++)
+        report->source_drivers[report->n_source_drivers++] = mutable(source_drivers[i]->name);
+    for (size_t i = 0; i < destination_driver_count; i++)
+        report->destination_drivers[report->n_destination_drivers++] =
+            mutable(destination_drivers[i]->name);
+}
+
+static void put_pools(struct node *node, struct arena *arena, Guts__V1__NodeReport *report)
+{
+    report->pools = arena_calloc(arena, node->pool_count + 1, sizeof(*report->pools));
+    for (size_t i = 0; i < node->pool_count; i++) {
+        struct pool_state state;
+        struct error err;
+        if (!pool_measure(&node->pools[i], &state, &err)) {
+            log_fault(LOG_WARN_LEVEL, "pool_unreadable", &err);
+            continue;
+        }
+        Guts__V1__PoolReport *pool = arena_alloc(arena, sizeof(*pool));
+        guts__v1__pool_report__init(pool);
+        pool->id = codec_uuid_to(&node->pools[i].id);
+        pool->path = node->pools[i].path;
+        pool->capacity_bytes = node->pools[i].capacity_bytes;
+        pool->used_bytes = state.used_bytes;
+        pool->free_bytes = state.free_bytes;
+        report->pools[report->n_pools++] = pool;
+    }
+}
+
+static void put_resource(struct arena *arena, Guts__V1__NodeReport *report, const char *name,
+                         uint64_t total)
+{
+    Guts__V1__Resource *resource = arena_alloc(arena, sizeof(*resource));
+    guts__v1__resource__init(resource);
+    resource->name = mutable(name);
+    resource->total = total;
+    report->resources[report->n_resources++] = resource;
+}
+
+/* -- jobs ------------------------------------------------------------------------------------------------------ */
+
+/* The worker's own words, or a bare report where it has not spoken yet. */
+static Guts__V1__JobReport *start_job_report(const struct held *held, struct arena *arena)
+{
+    struct error err;
+    Guts__V1__JobReport *report = NULL;
+    if (held->status.length > 0)
+        report = (Guts__V1__JobReport *)codec_unpack(&guts__v1__job_report__descriptor,
+                                                     held->status.data, held->status.length, arena,
+                                                     &err);
+    if (report)
+        return report;
+    report = arena_alloc(arena, sizeof(*report));
+    guts__v1__job_report__init(report);
+    report->reached = (Guts__V1__MigrationState)held->reached;
+    return report;
+}
+
+/* The ledger as this node knows it: what it was assigned with, then what its journal says. */
+static void put_ledger(const struct held *held, struct arena *arena, Guts__V1__JobReport *report)
+{
+    CLEANUP(progress_closep) struct progress *progress = NULL;
+    struct error err;
+    size_t written = progress_peek(held->directory, &progress, &err)
+                         ? progress_ledger_count(progress)
+                         : 0;
+    report->ledger =
+        arena_calloc(arena, held->assign.ledger_count + written + 1, sizeof(*report->ledger));
+    for (size_t i = 0; i < held->assign.ledger_count; i++)
+        report->ledger[report->n_ledger++] = codec_ledger_entry_to(arena, &held->assign.ledger[i]);
+    for (size_t i = 0; i < written; i++) {
+        const struct ledger_entry *from = progress_ledger_get(progress, i);
+        struct ledger_entry entry = *from;
+        entry.kind = arena_strdup(arena, from->kind);
+        entry.key = arena_strdup(arena, from->key);
+        entry.external_id = arena_strdup(arena, from->external_id);
+        entry.prior_json = arena_strdup(arena, from->prior_json);
+        entry.detail = arena_strdup(arena, from->detail);
+        report->ledger[report->n_ledger++] = codec_ledger_entry_to(arena, &entry);
+    }
+}
+
+static Guts__V1__JobReport *put_job(struct held *held, bool full, uint64_t number,
+                                    struct arena *arena)
+{
+    struct error err;
+    Guts__V1__JobReport *report = start_job_report(held, arena);
+    report->token = codec_token_to(arena, &held->token);
+    report->owner_kind = (Guts__V1__OwnerKind)held->assign.owner_kind;
+    report->owner_id = codec_uuid_to(&held->assign.owner);
+    report->directory_gone = held->state == HELD_GONE;
+    if (report->directory_gone && held->gone_report == 0)
+        held->gone_report = number;
+    if (!report->directory_gone)
+        report->allocated_bytes = pool_allocated_bytes(held->directory);
+    if (held->result.length > 0 && held->state == HELD_FINISHED)
+        report->result = (Guts__V1__JobResult *)codec_unpack(&guts__v1__job_result__descriptor,
+                                                             held->result.data,
+                                                             held->result.length, arena, &err);
+    if (full && !report->directory_gone)
+        put_ledger(held, arena, report);
+    return report;
+}
+
+static void put_self(struct node *node, struct arena *arena, Guts__V1__NodeReport *report)
+{
+    const struct node_settings *settings = node->plan.node;
+    report->node_id = codec_uuid_to(&node->id);
+    report->name = mutable(settings->name);
+    report->instance = node->instance;
+    report->version = GUTS_VERSION;
+    report->host = node->host;
+    report->labels = (char **)settings->labels.items;
+    report->n_labels = settings->labels.count;
+    report->draining = node->draining;
+    report->resources = arena_calloc(arena, 2, sizeof(*report->resources));
+    put_resource(arena, report, "slot", (uint64_t)settings->slots);
+    put_resource(arena, report, "memory", settings->memory_bytes);
+    put_names(arena, report);
+    put_pools(node, arena, report);
+}
+
+/* Ledger copies may be too much for one message; the drivers and jobs never are. */
+static void drop_ledgers(Guts__V1__NodeReport *report)
+{
+    if (codec_packed_bytes(&report->base) <= BUS_MESSAGE_MOST_BYTES)
+        return;
+    log_warn("report_too_large", "the ledger copies are left out");
+    for (size_t i = 0; i < report->n_jobs; i++)
+        report->jobs[i]->n_ledger = 0;
+}
+
+void node_report(struct node *node, uint64_t now_ms)
+{
+    CLEANUP(arena_freep) struct arena *arena = arena_new();
+    Guts__V1__NodeReport report;
+    guts__v1__node_report__init(&report);
+    report.number = ++node->report_number;
+    report.full = node->full;
+    put_self(node, arena, &report);
+    if (node->full)
+        put_declarations(arena, &report);
+    report.jobs = arena_calloc(arena, node->job_count + 1, sizeof(*report.jobs));
+    for (size_t i = 0; i < node->job_count; i++)
+        report.jobs[report.n_jobs++] = put_job(node->jobs[i], node->full, report.number, arena);
+    drop_ledgers(&report);
+    uint64_t expires = node->lease_ms ? node->lease_ms : node->plan.node->report_expiry_ms;
+    lease_clock_sent(&node->sent, report.number, now_ms);
+    node->reported_ms = now_ms;
+    node->report_soon = false;
+    if (!publish(node, TOPOLOGY_SCHEDULER, MESSAGE_NODE_REPORT, &report.base, false, expires, 0))
+        return;
+    node->full = false;
+    metric_add(&metric_reports, 1);
+}
+
+/* -- single messages --------------------------------------------------------------------------------------------- */
+
+void node_tell_accept(struct node *node, const struct held *held)
+{
+    CLEANUP(arena_freep) struct arena *arena = arena_new();
+    Guts__V1__JobAccept accept;
+    guts__v1__job_accept__init(&accept);
+    accept.node_id = codec_uuid_to(&node->id);
+    accept.node_instance = node->instance;
+    accept.token = codec_token_to(arena, &held->assign.token);
+    publish(node, TOPOLOGY_SCHEDULER, MESSAGE_JOB_ACCEPT, &accept.base, true, 0, 0);
+}
+
+void node_tell_refuse(struct node *node, const struct token *token, const struct error *why)
+{
+    CLEANUP(arena_freep) struct arena *arena = arena_new();
+    Guts__V1__JobRefuse refuse;
+    guts__v1__job_refuse__init(&refuse);
+    refuse.node_id = codec_uuid_to(&node->id);
+    refuse.node_instance = node->instance;
+    refuse.token = codec_token_to(arena, token);
+    refuse.fault = codec_fault_to(arena, why);
+    publish(node, TOPOLOGY_SCHEDULER, MESSAGE_JOB_REFUSE, &refuse.base, true, 0, 0);
+}
+
+void node_tell_finished(struct node *node, const struct held *held)
+{
+    CLEANUP(arena_freep) struct arena *arena = arena_new();
+    struct error err;
+    Guts__V1__JobFinished finished;
+    guts__v1__job_finished__init(&finished);
+    finished.node_id = codec_uuid_to(&node->id);
+    finished.node_instance = node->instance;
+    finished.result = (Guts__V1__JobResult *)codec_unpack(
+        &guts__v1__job_result__descriptor, held->result.data, held->result.length, arena, &err);
+    if (finished.result)
+        publish(node, TOPOLOGY_SCHEDULER, MESSAGE_JOB_FINISHED, &finished.base, true, 0, 0);
+}
+
+/* -- what workers send through us ------------------------------------------------------------------------------------ */
+
+static bool is_of(const struct held *held, const Guts__V1__Token *token)
+{
+    struct token said;
+    return codec_token(token, &said) && uuid_equal(&said.job, &held->token.job) &&
+           said.attempt == held->token.attempt && said.run == held->token.run;
+}
+
+static void pass_write(struct node *node, struct held *held, const void *data, size_t length)
+{
+    CLEANUP(arena_freep) struct arena *arena = arena_new();
+    struct error err;
+    Guts__V1__LedgerWrite *write = (Guts__V1__LedgerWrite *)codec_unpack(
+        &guts__v1__ledger_write__descriptor, data, length, arena, &err);
+    if (!write || !is_of(held, write->token))
+        return;
+    write->node_id = codec_uuid_to(&node->id);
+    write->node_instance = node->instance;
+    publish(node, TOPOLOGY_SCHEDULER, MESSAGE_LEDGER_WRITE, &write->base, true, 0, 0);
+}
+
+static uint64_t page_cookie(const struct held *held, uint32_t number)
+{
+    return (uint64_t)held->serial << 32 | number;
+}
+
+static void pass_inventory(struct node *node, struct held *held, const void *data, size_t length)
+{
+    CLEANUP(arena_freep) struct arena *arena = arena_new();
+    struct error err;
+    Guts__V1__InventoryPage *page = (Guts__V1__InventoryPage *)codec_unpack(
+        &guts__v1__inventory_page__descriptor, data, length, arena, &err);
+    if (!page || !is_of(held, page->token))
+        return;
+    page->node_id = codec_uuid_to(&node->id);
+    publish(node, TOPOLOGY_SCHEDULER_BULK, MESSAGE_INVENTORY_PAGE, &page->base, true, 0,
+            page_cookie(held, page->number));
+}
+
+static void pass_catalog(struct node *node, struct held *held, const void *data, size_t length)
+{
+    CLEANUP(arena_freep) struct arena *arena = arena_new();
+    struct error err;
+    Guts__V1__CatalogPage *page = (Guts__V1__CatalogPage *)codec_unpack(
+        &guts__v1__catalog_page__descriptor, data, length, arena, &err);
+    if (!page || !is_of(held, page->token))
+        return;
+    page->node_id = codec_uuid_to(&node->id);
+    publish(node, TOPOLOGY_SCHEDULER_BULK, MESSAGE_CATALOG_PAGE, &page->base, true, 0,
+            page_cookie(held, page->number));
+}
+
+void node_pass_frame(struct node *node, struct held *held, enum channel_kind kind, const void *data,
+                     size_t length)
+{
+    if (kind == CHANNEL_LEDGER_WRITE)
+        pass_write(node, held, data, length);
+    else if (kind == CHANNEL_INVENTORY)
+        pass_inventory(node, held, data, length);
+    else if (kind == CHANNEL_CATALOG)
+        pass_catalog(node, held, data, length);
+}
+
+/* A page that the broker did not take is sent again by its worker. */
+void node_take_fate(struct node *node, uint64_t cookie, enum bus_fate fate)
+{
+    uint32_t number = (uint32_t)cookie;
+    for (size_t i = 0; fate == BUS_CONFIRMED && i < node->job_count; i++) {
+        if (node->jobs[i]->serial == cookie >> 32)
+            held_send(node->jobs[i], CHANNEL_PAGE_TAKEN, &number, sizeof(number));
+    }
+}
