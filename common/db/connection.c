@@ -98,6 +98,10 @@ bool db_run_text(struct db *db, const char *sql, size_t length, enum db_deed dee
 {
     if (mysql_real_query(db->mysql, sql, length) != 0)
         return db_fail(db, mysql_errno(db->mysql), mysql_error(db->mysql), deed, err);
+    /* Some statements that are no queries answer with rows all the same. */
+    mysql_free_result(mysql_store_result(db->mysql));
+    if (mysql_errno(db->mysql) != 0)
+        return db_fail(db, mysql_errno(db->mysql), mysql_error(db->mysql), deed, err);
     return true;
 }
 

@@ -110,7 +110,7 @@ bool db_make_ready(struct db *db, struct error *err) MUST_CHECK;
 /* Sets err from the number and text of the library, and the state that follows. Returns false. */
 bool db_fail(struct db *db, unsigned number, const char *text, enum db_deed deed,
              struct error *err);
-/* A text that is sent as it stands, without result. */
+/* A text that is sent as it stands; rows that it answers with are dropped. */
 bool db_run_text(struct db *db, const char *sql, size_t length, enum db_deed deed,
                  struct error *err) MUST_CHECK;
 /* A change by itself, or part of a transaction? */
