@@ -33,25 +33,27 @@ enum child_column {
     CHILD_TEXT = ROW_FAULT_TEXT,
 };
 
+/* A NULL alone would make a decimal of an unsigned column. */
+#define NONE "CAST(NULL AS UNSIGNED)"
 static const char detail_sql[] =
     "SELECT " MIGRATION_ROW_COLUMNS ", m.options_json, m.faults_json, m.evidence_json, "
     "m.server_json, g.reasons_json, g.tried_at, 0 FROM migrations m" MIGRATION_ROW_JOINS
     " LEFT JOIN needs g ON g.hash = m.needs_hash AND m.state = 'PENDING' WHERE m.id IN (%LIST%) "
-    "UNION ALL SELECT "
-    "migration_id, NULL, NULL, NULL, NULL, NULL, NULL, digest, NULL, NULL, NULL, NULL, "
-    "capacity_bytes, NULL, number, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, "
-    "total_bytes, done_bytes, read_bytes, written_bytes, NULL, NULL, NULL, NULL, "
-    "NULL, NULL, NULL, NULL, NULL, NULL, 1 FROM migration_disks WHERE migration_id IN (%LIST%) "
-    "UNION ALL SELECT "
-    "owner_id, NULL, NULL, NULL, NULL, NULL, NULL, name, NULL, NULL, NULL, NULL, "
-    "NULL, state, number, attempt, job_id, NULL, NULL, NULL, fault_code, fault_text, NULL, NULL, "
-    "NULL, NULL, NULL, NULL, NULL, started_at, finished_at, NULL, "
-    "NULL, NULL, NULL, NULL, NULL, NULL, 2 FROM steps WHERE owner_id IN (%LIST%) "
-    "UNION ALL SELECT "
-    "owner_id, NULL, NULL, NULL, NULL, end, kind, entry_key, external_id, NULL, NULL, NULL, "
-    "created_at, state, position, attempt, job_id, NULL, NULL, NULL, NULL, detail, run, NULL, "
-    "NULL, NULL, NULL, NULL, updated_at, NULL, NULL, NULL, "
-    "prior_json, NULL, NULL, NULL, NULL, NULL, 3 FROM ledger WHERE owner_id IN (%LIST%)";
+    "UNION ALL SELECT migration_id, NULL, NULL, NULL, NULL, NULL, NULL, digest, NULL, "
+    "NULL, " NONE ", NULL, capacity_bytes, NULL, number, " NONE ", NULL, NULL, NULL, NULL, NULL, "
+    "NULL, " NONE ", " NONE ", total_bytes, done_bytes, read_bytes, written_bytes, " NONE ", " NONE
+    ", " NONE ", " NONE ", NULL, NULL, NULL, NULL, NULL, " NONE ", 1 "
+    "FROM migration_disks WHERE migration_id IN (%LIST%) "
+    "UNION ALL SELECT owner_id, NULL, NULL, NULL, NULL, NULL, NULL, name, NULL, "
+    "NULL, " NONE ", NULL, " NONE ", state, number, attempt, job_id, NULL, NULL, NULL, fault_code, "
+    "fault_text, " NONE ", " NONE ", " NONE ", " NONE ", " NONE ", " NONE ", " NONE ", started_at, "
+    "finished_at, " NONE ", NULL, NULL, NULL, NULL, NULL, " NONE ", 2 "
+    "FROM steps WHERE owner_id IN (%LIST%) "
+    "UNION ALL SELECT owner_id, NULL, NULL, NULL, NULL, end, kind, entry_key, external_id, "
+    "NULL, " NONE ", NULL, created_at, state, position, attempt, job_id, NULL, NULL, NULL, NULL, "
+    "detail, run, " NONE ", " NONE ", " NONE ", " NONE ", " NONE ", updated_at, " NONE ", " NONE
+    ", " NONE ", prior_json, NULL, NULL, NULL, NULL, " NONE ", 3 "
+    "FROM ledger WHERE owner_id IN (%LIST%)";
 
 /* Details by id: linear probing in twice as many slots as there can be ids. */
 #define SLOTS (MIGRATION_VIEW_BATCH * 2)
