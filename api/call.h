@@ -75,7 +75,9 @@ void call_query_project(struct call *call);
 /* Writes "next" as the link of the next page. */
 void call_write_next(struct call *call, const char *parameter, const char *cursor);
 
-/* Whether a path parameter or a query value can be a name at all. */
+/* Whether a path parameter or a query value can be a name at all; the second, whether it can be one
+ * of those that are plain ASCII (drivers, kinds). */
 bool call_name_is_sound(const char *text);
+bool call_word_is_sound(const char *text);
 
 #endif

@@ -25,6 +25,8 @@ bool driver_declaration(struct call *call, enum end end, const char *name, json_
                         struct error *err)
 {
     struct driver_view driver;
+    if (!call_word_is_sound(name))
+        return error_set(err, &FAULT_DRIVER_UNKNOWN, "no node has a driver \"%s\"", name);
     return driver_view_get(call->store, call->arena, end, name, &driver, err) &&
            declaration_parse(&driver, ret_declaration, err);
 }
@@ -113,7 +115,7 @@ bool driver_show_serve(struct call *call, struct error *err)
     call_query_allow(call, allowed);
     if (!call_sound(call, err))
         return false;
-    if (end == END_UNKNOWN || !call_name_is_sound(call->params[1]))
+    if (end == END_UNKNOWN || !call_word_is_sound(call->params[1]))
         return error_set(err, &FAULT_NOT_FOUND, "there is no such driver");
     if (!driver_view_get(call->store, call->arena, end, call->params[1], &driver, err)) {
         if (err->fault == &FAULT_DRIVER_UNKNOWN)

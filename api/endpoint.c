@@ -137,6 +137,8 @@ bool catalogue_list_serve(struct call *call, struct error *err)
     struct page page;
     call_query_page(call, allowed, &page);
     const char *kind = call_query(call, "kind");
+    if (kind != NULL && !call_word_is_sound(kind))
+        reader_complain(call_reader(call), "kind", "must be a word");
     if (!call_sound(call, err) ||
         !endpoint_named(call, END_DESTINATION, call->params[0], &endpoint, err) ||
         !catalogue_view_list(call->store, call->arena, call->scope, &endpoint.id, kind, &page,

@@ -6,6 +6,7 @@
 #include "api/routes.h"
 #include "api/wish.h"
 #include "proto/fault.h"
+#include "proto/topology.h"
 
 static void write_pools(struct writer *writer, const struct node_view *node)
 {
@@ -109,7 +110,8 @@ static bool node_named(struct call *call, struct node_view *ret_node, struct err
     call_query_allow(call, allowed);
     if (!call_sound(call, err))
         return false;
-    if (!call_name_is_sound(call->params[0]))
+    struct uuid id;
+    if (!uuid_parse(call->params[0], &id) && !topology_node_name_is_valid(call->params[0]))
         return error_set(err, &FAULT_NOT_FOUND, "there is no such node");
     return node_view_find(call->store, call->arena, call->params[0], ret_node, err);
 }

@@ -205,8 +205,9 @@ static void check_one(struct reader *reader, const char *pointer, const json_t *
         return;
     }
     json_t *checked = check_value(reader, pointer, declared, value);
-    if (checked != NULL)
-        json_object_set_new(secret ? values->secrets : values->plain, name, checked);
+    if (checked == NULL)
+        checked = json_string(""); /* it was given, though wrong: nobody shall miss it as well */
+    json_object_set_new(secret ? values->secrets : values->plain, name, checked);
 }
 
 void option_check(struct reader *reader, const char *field, const json_t *declared,

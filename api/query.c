@@ -23,6 +23,15 @@ bool call_name_is_sound(const char *text)
     return text[0] != '\0' && strlen(text) <= 255 && text_is_printable(text, false);
 }
 
+bool call_word_is_sound(const char *text)
+{
+    size_t length = strlen(text);
+    for (size_t i = 0; i < length; i++)
+        if (text[i] <= ' ' || text[i] > '~')
+            return false;
+    return length > 0 && length <= 64;
+}
+
 struct query_check {
     struct call *call;
     const char *const *allowed;
