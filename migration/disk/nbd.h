@@ -24,7 +24,7 @@ struct disk_qemu_plan {
     const char *directory; /* for the socket and the pid file */
     const char *identity;  /* NULL: inode, size and mtime of the file */
 };
-/* Ends with the disk, and dies with us (PDEATHSIG). Backing files are not followed unless they were
+/* Ends with the disk, and dies with the thread that opened it (PDEATHSIG): open it in one that stays. Backing files are not followed unless they were
  * checked by the caller: a format with a backing file of its own is refused for qcow2. */
 bool disk_qemu_open(const struct disk_qemu_plan *plan, struct disk **ret_disk,
                     struct error *err) MUST_CHECK;

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "common/base/memory.h"
+#include "migration/disk/nbd.h"
 #include "migration/disk/qcow2.h"
 #include "migration/disk/raw.h"
 #include "migration/disk/tool/tool.h"
@@ -68,6 +69,8 @@ static const char *find_format(int fd)
 bool tool_open_source(const char *name, const struct tool_options *options, struct disk **ret_disk,
                       struct error *err)
 {
+    if (strncmp(name, "nbd", 3) == 0 && strstr(name, "://") != NULL)
+        return disk_nbd_open(name, false, ret_disk, err);
     int fd = open(name, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return error_set_errno(err, errno, "cannot open \"%s\"", name);
@@ -77,7 +80,12 @@ bool tool_open_source(const char *name, const struct tool_options *options, stru
     close(fd);
     if (strcmp(format, "vmdk") == 0)
         return open_vmdk(name, ret_disk, err);
-    return error_set(err, &FAULT_UNSUPPORTED, "\"%s\" is not read", format);
+    const char *directory = getenv("TMPDIR");
+    struct disk_qemu_plan plan = {.path = name,
+                                  .fd = -1,
+                                  .format = format,
+                                  .directory = directory != NULL ? directory : "/tmp"};
+    return disk_qemu_open(&plan, ret_disk, err);
 }
 
 static bool open_qcow2(const char *name, int fd, const struct tool_options *options,
@@ -97,6 +105,10 @@ static bool open_qcow2(const char *name, int fd, const struct tool_options *opti
 bool tool_open_target(const char *name, const struct tool_options *options, struct disk *from,
                       struct disk **ret_disk, bool *ret_is_zero, struct error *err)
 {
+    if (strncmp(name, "nbd", 3) == 0 && strstr(name, "://") != NULL) {
+        *ret_is_zero = false;
+        return disk_nbd_open(name, true, ret_disk, err);
+    }
     int flags = O_RDWR | O_CLOEXEC | (options->to_is_old ? 0 : O_CREAT);
     int fd = open(name, flags, 0666);
     if (fd < 0)

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""guts-disk against qemu-img: every kind of file that qemu-img writes is read byte for byte, and what
+guts-disk writes is clean and equal in qemu-img's eyes."""
+import os
+import random
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+TOP = Path(__file__).resolve().parents[2]
+TOOL = Path(os.environ.get("GUTS_BUILD", TOP / "build")) / "migration/disk/tool/guts-disk"
+VMDK_KINDS = ["monolithicSparse", "streamOptimized", "monolithicFlat", "twoGbMaxExtentSparse",
+              "twoGbMaxExtentFlat"]
+
+pytestmark = pytest.mark.skipif(not shutil.which("qemu-img"), reason="qemu-img is not installed")
+
+
+def run(*words, **more):
+    return subprocess.run([str(word) for word in words], check=True, text=True,
+                          stdout=subprocess.PIPE, **more).stdout.strip()
+
+
+def fails(*words):
+    done = subprocess.run([str(word) for word in words], text=True, capture_output=True)
+    assert done.returncode == 2, done.stdout + done.stderr
+    return done.stderr
+
+
+@pytest.fixture(scope="module")
+def raw(tmp_path_factory):
+    """2.1 GiB, so that split kinds split; odd at its end; runs of every size."""
+    dice = random.Random(11)
+    path = tmp_path_factory.mktemp("disk") / "a.raw"
+    size = (2100 << 20) + 3 * 512
+    with path.open("wb") as file:
+        file.truncate(size)
+        for number in range(50):
+            file.seek(dice.randrange(0, size - (4 << 20)) // 512 * 512)
+            length = dice.choice([512, 4096, 65536, 1000000, 3000000])
+            file.write(dice.choice([dice.randbytes(length), b"guts %6d" % number * (length // 11),
+                                    bytes(length)]))
+        file.seek(size - 700)
+        file.write(dice.randbytes(700))
+    return path
+
+
+@pytest.fixture(scope="module")
+def digest(raw):
+    return run(TOOL, "digest", raw)
+
+
+@pytest.mark.parametrize("kind", VMDK_KINDS)
+def test_vmdk_of_each_kind_is_read_as_qemu_reads_it(kind, raw, digest, tmp_path):
+    run("qemu-img", "convert", "-O", "vmdk", "-o", f"subformat={kind}", raw, tmp_path / "d.vmdk")
+    assert run(TOOL, "digest", tmp_path / "d.vmdk") == digest
+    run(TOOL, "convert", tmp_path / "d.vmdk", tmp_path / "out.raw")
+    run("cmp", raw, tmp_path / "out.raw")
+    assert (tmp_path / "out.raw").stat().st_blocks < 200000  # holes stayed holes
+
+
+def test_a_chain_of_snapshots_is_read_as_qemu_reads_it(raw, tmp_path):
+    run("qemu-img", "convert", "-O", "vmdk", raw, tmp_path / "base.vmdk")
+    below = "base.vmdk"
+    for number in range(1, 5):
+        name = f"s{number}.vmdk"
+        run("qemu-img", "create", "-q", "-f", "vmdk", "-b", below, "-F", "vmdk", name, cwd=tmp_path)
+        run("qemu-io", "-f", "vmdk", "-c", f"write -P {number} {number * 400}M 3M",
+            "-c", f"write -P 9{number} 1000k 300k", "-c", f"write -z {number * 33}M 128k", name,
+            cwd=tmp_path)
+        below = name
+    run("qemu-img", "convert", "-O", "raw", tmp_path / below, tmp_path / "all.raw")
+    assert run(TOOL, "digest", tmp_path / below) == run(TOOL, "digest", tmp_path / "all.raw")
+    (tmp_path / "s2.vmdk").unlink()
+    assert "disk_missing" in fails(TOOL, "digest", tmp_path / below)
+
+
+@pytest.mark.parametrize("flags", [[], ["-c"]], ids=["plain", "compressed"])
+@pytest.mark.parametrize("kind", ["raw", "streamOptimized"])
+def test_qcow2_is_clean_and_equal(kind, flags, raw, digest, tmp_path):
+    source = raw
+    if kind != "raw":
+        source = tmp_path / "d.vmdk"
+        run("qemu-img", "convert", "-O", "vmdk", "-o", f"subformat={kind}", raw, source)
+    out = tmp_path / "out.qcow2"
+    assert run(TOOL, "convert", "-d", "-O", "qcow2", *flags, source, out) == digest
+    run("qemu-img", "check", out)
+    run("qemu-img", "compare", "-f", "raw", "-F", "qcow2", raw, out)
+    assert run(TOOL, "digest", out) == digest  # through qemu-nbd
+
+
+def test_a_qcow2_that_was_finished_is_gone_on_with(raw, tmp_path):
+    out = tmp_path / "out.qcow2"
+    run(TOOL, "convert", "-O", "qcow2", raw, out)
+    run(TOOL, "convert", "-n", "-O", "qcow2", raw, out)
+    run("qemu-img", "check", out)
+    run("qemu-img", "compare", "-f", "raw", "-F", "qcow2", raw, out)
+
+
+@pytest.mark.parametrize("size", [512, 1 << 20, 512 << 20, (512 << 20) + 65536, 4 << 40])
+def test_empty_disks_of_any_size(size, tmp_path):
+    with (tmp_path / "e.raw").open("wb") as file:
+        file.truncate(size)
+    run(TOOL, "convert", "-O", "qcow2", tmp_path / "e.raw", tmp_path / "e.qcow2")
+    run("qemu-img", "check", tmp_path / "e.qcow2")
+    run("qemu-img", "compare", "-f", "raw", "-F", "qcow2", tmp_path / "e.raw", tmp_path / "e.qcow2")
+    assert (tmp_path / "e.qcow2").stat().st_blocks * 512 < 1 << 20
+
+
+@pytest.mark.parametrize("kind,options", [("qcow2", ""), ("vdi", ""), ("vhdx", ""),
+                                          ("vpc", "force_size=on")])
+def test_other_formats_are_read_through_qemu_nbd(kind, options, raw, digest, tmp_path):
+    more = ["-o", options] if options else []
+    run("qemu-img", "convert", "-O", kind, *more, raw, tmp_path / "d")
+    assert run(TOOL, "-f", kind, "digest", tmp_path / "d") == digest
+
+
+def test_a_qcow2_with_a_backing_file_is_refused(tmp_path):
+    run("qemu-img", "create", "-q", "-f", "qcow2", "a", "1M", cwd=tmp_path)
+    run("qemu-img", "create", "-q", "-f", "qcow2", "-b", "a", "-F", "qcow2", "b", cwd=tmp_path)
+    assert "disk_unsupported" in fails(TOOL, "info", tmp_path / "b")
+
+
+def test_an_nbd_export_is_written_and_read(raw, digest, tmp_path):
+    target = tmp_path / "t.qcow2"
+    run("qemu-img", "create", "-q", "-f", "qcow2", target, raw.stat().st_size)
+    server = subprocess.Popen(["qemu-nbd", "-f", "qcow2", "-t", "-e", "8", "-k", tmp_path / "s",
+                               target])
+    try:
+        while not (tmp_path / "s").exists():
+            assert server.poll() is None
+        uri = f"nbd+unix:///?socket={tmp_path}/s"
+        run(TOOL, "convert", raw, uri)
+        assert run(TOOL, "digest", uri) == digest
+    finally:
+        server.terminate()
+        server.wait(30)
+    run("qemu-img", "compare", "-f", "raw", "-F", "qcow2", raw, target)
+
+
+def test_truncated_files_are_errors(raw, tmp_path):
+    for kind in ["streamOptimized", "monolithicSparse"]:
+        path = tmp_path / f"{kind}.vmdk"
+        run("qemu-img", "convert", "-O", "vmdk", "-o", f"subformat={kind}", raw, path)
+        os.truncate(path, path.stat().st_size * 2 // 3)
+        assert "disk_invalid" in fails(TOOL, "digest", path)
+
+
+def test_compare_tells_where_disks_differ(raw, tmp_path):
+    run("qemu-img", "convert", "-O", "vmdk", raw, tmp_path / "d.vmdk")
+    assert run(TOOL, "compare", raw, tmp_path / "d.vmdk") == "identical"
+    run("qemu-io", "-f", "vmdk", "-c", "write -P 7 777M 1k", tmp_path / "d.vmdk")
+    done = subprocess.run([TOOL, "compare", raw, tmp_path / "d.vmdk"], text=True,
+                          stdout=subprocess.PIPE)
+    assert done.returncode == 1 and str(777 << 20) in done.stdout
