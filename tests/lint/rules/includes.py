@@ -33,7 +33,7 @@ LIBRARIES = {
     r"curl/.*": (r"common/http/client\.c|migration/disk/http\w*\.c", 2),
     r"libconfig\.h": (r"common/conf/\w+\.c", 1),
     r"microhttpd\.h": (r"common/http/\w+\.[ch]", 9),
-    r"libnbd\.h": (r"migration/disk/\w+\.c", 1),
+    r"libnbd\.h": (r"migration/disk/nbd\w*\.[ch]", 2),
     r"systemd/.*": (r"-", 0),
     r"glib.*|gio/.*": (r"-", 0),
 }
