@@ -22,8 +22,12 @@ static void a_cursor_comes_back_as_it_went(void **state)
 
 static void other_texts_are_no_cursors(void **state)
 {
-    static const char *const wrong[] = {"x", "no cursor", "AAAA", "AAAAAAAAAAAAAAAAAAAAAA==",
-                                        "AAAAAAAAAAAAAAAAAAAAAAA\"", "'; DROP TABLE vms; --"};
+    static const char *const wrong[] = {"x",
+                                        "no cursor",
+                                        "AAAA",
+                                        "AAAAAAAAAAAAAAAAAAAAAA==",
+                                        "AAAAAAAAAAAAAAAAAAAAAAA\"",
+                                        "'; DROP TABLE vms; --"};
     CLEANUP(arena_freep) struct arena *arena = arena_new();
     struct page_cursor cursor;
     struct error err = {0};

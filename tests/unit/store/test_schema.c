@@ -10,7 +10,7 @@ static void files_are_numbered_without_gaps(void **state)
 {
     assert_true(schema_file_count > 0);
     for (size_t i = 0; i < schema_file_count; i++) {
-        char number[8];
+        char number[32];
         snprintf(number, sizeof(number), "%04zu_", i + 1);
         assert_int_equal(schema_files[i].number, i + 1);
         assert_memory_equal(schema_files[i].name, number, 5);
