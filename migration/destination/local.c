@@ -65,7 +65,7 @@ static bool local_catalog(struct destination *destination,
 {
     static const char *const formats[] = {"qcow2", "raw"};
     struct local *self = (struct local *)destination;
-    uint64_t bytes;
+    uint64_t bytes = 0;
     if (!free_bytes(self, &bytes, err))
         return false;
     json_t *detail = json_pack("{s:I}", "free_bytes", (json_int_t)bytes);
@@ -157,7 +157,7 @@ static uint64_t likely_bytes(const struct vm *vm)
 static bool check_space(struct local *self, const struct vm *vm, struct fault_list *faults,
                         struct error *err)
 {
-    uint64_t bytes;
+    uint64_t bytes = 0;
     if (!free_bytes(self, &bytes, err))
         return false;
     if (bytes < likely_bytes(vm))
