@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "common/base/file.h"
+#include "common/base/secret.h"
 #include "proto/topology.h"
 
 static void publish(struct play *play, enum message_type type, const ProtobufCMessage *message)
@@ -45,6 +46,7 @@ static void answer_report(struct play *play, const Guts__V1__NodeReport *report)
     renew.node_instance = report->instance;
     renew.report = report->number;
     renew.lease_ms = 10000;
+    renew.declare_again = play->asks_again;
     renew.jobs = arena_calloc(arena, report->n_jobs + 1, sizeof(*renew.jobs));
     for (size_t i = 0; i < report->n_jobs; i++) {
         Guts__V1__JobRenew *job = arena_alloc(arena, sizeof(*job));
@@ -61,8 +63,10 @@ static void read_report(struct play *play, const Guts__V1__NodeReport *report)
 {
     play->reports++;
     snprintf(play->instance, sizeof(play->instance), "%s", report->instance);
-    if (report->full)
+    if (report->full) {
         play->declared = report->n_drivers > 0;
+        play->ledger_copies = report->n_jobs > 0 ? report->jobs[0]->n_ledger : 0;
+    }
     assert_true(report->n_pools == 1 && codec_uuid(report->pools[0]->id, &play->pool_id));
     for (size_t i = 0; i < report->n_jobs; i++)
         read_job(play, report->jobs[i]);
@@ -267,6 +271,31 @@ static Guts__V1__Endpoint *make_end(struct play *play, const char *settings)
     return end;
 }
 
+/* Seals for the address that the fake source's settings give (proto/address.h). */
+static void seal(struct play *play, Guts__V1__Endpoint *end, const struct wish *wish)
+{
+    struct error err;
+    struct uuid id;
+    char key_id[SEAL_KEY_ID_SIZE];
+    struct seal_public *key;
+    struct buffer *sealed = arena_alloc(play->arena, sizeof(*sealed));
+    const char *public = arena_printf(play->arena, "%s/public", play->directory);
+    play->settings.private_key = arena_printf(play->arena, "%s/private", play->directory);
+    const char *address =
+        arena_printf(play->arena, "path=%s", wish->sealed_for ? wish->sealed_for : play->world);
+    const char *text = arena_printf(play->arena, "{\"password\": \"%s\"}", wish->password);
+    assert_true(codec_uuid(end->id, &id));
+    assert_true(seal_keygen(public, play->settings.private_key, key_id, &err));
+    assert_true(seal_public_load(public, &key, &err));
+    CLEANUP(secret_freep) struct secret *secret = secret_new(text, strlen(text));
+    assert_true(seal_close(key, &id, address, secret, key_id, sealed, &err));
+    seal_public_free(key);
+    end->seal.data = arena_memdup(play->arena, sealed->data, sealed->length);
+    end->seal.len = sealed->length;
+    end->seal_key_id = arena_strdup(play->arena, key_id);
+    buffer_fini(sealed);
+}
+
 void play_assign(struct play *play, const struct wish *wish)
 {
     struct token token = {play->job, wish->attempt ? wish->attempt : 1, 0};
@@ -281,6 +310,8 @@ void play_assign(struct play *play, const struct wish *wish)
                                : GUTS__V1__OWNER_KIND__OWNER_KIND_SOURCE;
     job.owner_id = codec_uuid_to(&play->owner);
     job.source = make_end(play, wish->settings ? wish->settings : "");
+    if (wish->password)
+        seal(play, job.source, wish);
     job.destination = migration ? make_end(play, "") : NULL;
     job.vm = migration ? codec_vm_to(play->arena, vm_copy(play->arena, &vm)) : NULL;
     job.options_json = (char *)(wish->options ? wish->options : "{\"store\": \"file\"}");

@@ -28,6 +28,7 @@ struct play {
     /* what it does */
     bool renews;
     bool answers;
+    bool asks_again; /* for a full report */
     enum wanted wanted;
     Guts__V1__LedgerVerdict verdict;
     /* what it saw */
@@ -35,6 +36,7 @@ struct play {
     struct uuid pool_id, job, owner;
     struct ledger_entry ledger[ENTRIES_MOST];
     size_t ledger_count;
+    size_t ledger_copies;
     unsigned accepts, refuses, reports, finishes, writes, pages, vms;
     char refuse_code[64];
     uint32_t run;
@@ -54,6 +56,8 @@ struct wish {
     const char *settings; /* of the source: ", \"vms\": 3" */
     const char *options;
     bool dry_run;
+    const char *password;   /* of the source, sealed; NULL: none */
+    const char *sealed_for; /* a path; NULL: the world's */
 };
 
 /* A source that is slow enough to strike in mid-copy: 32 MiB in a second. */

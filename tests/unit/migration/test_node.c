@@ -329,6 +329,87 @@ static void an_older_attempt_is_dropped_when_a_newer_one_comes(void **state)
     assert_int_equal(play_count_deeds(play, "disk_remove"), 1);
 }
 
+static void a_worker_without_a_sign_of_life_is_ended_and_the_job_says_so(void **state)
+{
+    struct play *play = *state;
+    play->worker.stall_ms = 400;
+    play->worker.restarts = 1;
+    play_control(play, "[{\"deed\": \"snapshot\", \"delay_ms\": 60000}]");
+    play_assign(play, &(struct wish){.kind = JOB_MIGRATE});
+    AWAIT(play, play->finishes > 0);
+    assert_string_equal(play->fault, FAULT_WORKER_STALLED.code);
+    assert_int_equal(play->run, 2);
+}
+
+static void a_sealed_password_reaches_the_driver_and_nothing_else(void **state)
+{
+    struct play *play = *state;
+    struct error err;
+    play_assign(play, &(struct wish){.kind = JOB_TEST, .password = "wrong"});
+    AWAIT(play, play->finishes > 0);
+    assert_string_equal(play->fault, FAULT_SOURCE_CREDENTIALS.code);
+    play->job = uuid_new();
+    play->finishes = 0;
+    play_assign(play, &(struct wish){.kind = JOB_TEST, .password = "SecretThatIsFine"});
+    AWAIT(play, play->finishes > 0);
+    assert_string_equal(play->fault_text, "");
+    CLEANUP(buffer_fini) struct buffer journal = {0};
+    CLEANUP(xfreep)
+    char *path = xasprintf("%s/jobs/n1/%s-1/journal", play->pool, UUID_TEXT(&play->job));
+    assert_true(file_read(path, 1 << 20, &journal, &err));
+    assert_null(memmem(journal.data, journal.length, "SecretThatIsFine", 16));
+}
+
+static void a_seal_for_another_address_is_refused(void **state)
+{
+    struct play *play = *state;
+    play_assign(play,
+                &(struct wish){.kind = JOB_TEST, .password = "x", .sealed_for = "/elsewhere"});
+    AWAIT(play, play->finishes > 0);
+    assert_string_equal(play->fault, FAULT_SEAL_INVALID.code);
+}
+
+static void a_node_that_is_asked_declares_its_ledger_again(void **state)
+{
+    struct play *play = *state;
+    play_assign(play, &(struct wish){.kind = JOB_MIGRATE});
+    AWAIT(play, play->finishes > 0);
+    assert_int_equal(play->ledger_copies, 0);
+    play->asks_again = true;
+    AWAIT(play, play->ledger_copies > 0);
+    assert_int_equal(play->ledger_copies, play->ledger_count);
+}
+
+static void a_full_disk_is_told_by_its_code(void **state)
+{
+    struct play *play = *state;
+    play_assign(play,
+                &(struct wish){.kind = JOB_MIGRATE, .options = "{\"stage_bytes\": 8796093022208}"});
+    AWAIT(play, play->finishes > 0);
+    assert_int_equal(play->outcome, GUTS__V1__OUTCOME__OUTCOME_FAILED);
+    assert_string_equal(play->fault, FAULT_NO_SPACE.code);
+}
+
+static void a_migration_that_needs_more_space_than_was_reserved_is_refused(void **state)
+{
+    struct play *play = *state;
+    play_assign(play,
+                &(struct wish){.kind = JOB_MIGRATE, .options = "{\"reserve_bytes\": 1048576}"});
+    AWAIT(play, play->finishes > 0);
+    assert_string_equal(play->fault, FAULT_NO_SPACE.code);
+    assert_int_equal(play->writes, 0);
+}
+
+static void rules_of_the_world_make_a_deed_fail(void **state)
+{
+    struct play *play = *state;
+    play_control(play, "[{\"deed\": \"server\", \"fault\": \"destination_refused\"}]");
+    play_assign(play, &(struct wish){.kind = JOB_MIGRATE});
+    AWAIT(play, play->finishes > 0);
+    assert_string_equal(play->fault, FAULT_DESTINATION_REFUSED.code);
+    assert_int_equal(play_entry_of(play, "server")->state, LEDGER_INTENDED);
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 2 && strcmp(argv[1], WORKER_VERB) == 0)
@@ -358,6 +439,13 @@ int main(int argc, char **argv)
         TEST(a_broker_that_is_away_does_not_stop_a_copy),
         TEST(a_source_that_changes_meanwhile_is_copied_again),
         TEST(an_older_attempt_is_dropped_when_a_newer_one_comes),
+        TEST(a_worker_without_a_sign_of_life_is_ended_and_the_job_says_so),
+        TEST(a_sealed_password_reaches_the_driver_and_nothing_else),
+        TEST(a_seal_for_another_address_is_refused),
+        TEST(a_node_that_is_asked_declares_its_ledger_again),
+        TEST(a_full_disk_is_told_by_its_code),
+        TEST(a_migration_that_needs_more_space_than_was_reserved_is_refused),
+        TEST(rules_of_the_world_make_a_deed_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
