@@ -177,11 +177,15 @@ static bool pass_in_turn(struct work *work, struct error *err)
     if (copy->ordered_read && !copy_turn_wait(&copy->read_turn, ticket))
         return error_set(err, &FAULT_CANCELLED, "the copy ends");
     bool ok = work->item.data_bytes == 0 || read_whole(work, err);
+    if (!ok)
+        copy_fail(copy, err); /* before the next in turn fails because of us */
     if (copy->ordered_read)
         copy_turn_pass(&copy->read_turn);
     if (ok && copy->ordered_write && !copy_turn_wait(&copy->write_turn, ticket))
         ok = error_set(err, &FAULT_CANCELLED, "the copy ends");
     ok = ok && write_whole(work, err);
+    if (!ok)
+        copy_fail(copy, err);
     if (copy->ordered_write)
         copy_turn_pass(&copy->write_turn);
     return ok;

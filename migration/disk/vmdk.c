@@ -303,11 +303,21 @@ static void vmdk_close(struct disk *disk)
     free(vmdk);
 }
 
+static void vmdk_interrupt(struct disk *disk)
+{
+    const struct vmdk_chain *chain = &((struct disk_vmdk *)disk)->chain;
+    for (size_t i = 0; i < chain->file_count; i++) {
+        if (chain->files[i]->bytes != NULL)
+            disk_interrupt(chain->files[i]->bytes);
+    }
+}
+
 static const struct disk_ops vmdk_ops = {
     .name = "vmdk",
     .read = vmdk_read,
     .close = vmdk_close,
     .extents = vmdk_extents,
+    .interrupt = vmdk_interrupt,
 };
 
 /* One line for all files: which they are, how long, when changed. */
@@ -364,6 +374,19 @@ bool disk_vmdk_open_part(int fd, uint64_t offset_bytes, uint64_t length_bytes,
         return error_prefix(err, "vmdk \"%s\"", description);
     }
     *ret_disk = vmdk_ready(vmdk, description);
+    return true;
+}
+
+bool disk_vmdk_open_over(struct disk *bytes, struct disk **ret_disk, struct error *err)
+{
+    struct disk_vmdk *vmdk = vmdk_new();
+    if (!vmdk_chain_open_over(&vmdk->chain, bytes, err)) {
+        vmdk_close(&vmdk->disk);
+        return error_prefix(err, "vmdk");
+    }
+    *ret_disk = vmdk_ready(vmdk, disk_describe(bytes));
+    free((*ret_disk)->identity);
+    (*ret_disk)->identity = xstrdup(disk_identity(bytes));
     return true;
 }
 

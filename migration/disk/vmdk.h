@@ -35,6 +35,9 @@ bool disk_vmdk_open_part(int fd, uint64_t offset_bytes, uint64_t length_bytes,
                          const char *description, struct disk **ret_disk,
                          struct error *err) MUST_CHECK;
 
+/* The same over the bytes of another disk (an HTTP range reader), which is taken, also on failure. */
+bool disk_vmdk_open_over(struct disk *bytes, struct disk **ret_disk, struct error *err) MUST_CHECK;
+
 /* What such a disk consists of, for whoever shows it or watches it for changes. */
 struct disk_vmdk_file {
     const char *name; /* as given to the opener */

@@ -20,6 +20,8 @@ bool vmdk_file_read(const struct vmdk_file *file, void *ret_data, size_t length,
     if (offset > file->size_bytes || length > file->size_bytes - offset)
         return error_set(err, &FAULT_DISK_INVALID, "\"%s\": truncated at %" PRIu64, file->name,
                          file->size_bytes);
+    if (file->bytes != NULL)
+        return disk_read(file->bytes, ret_data, length, file->start_bytes + offset, err);
     if (file_pread_all(file->fd, ret_data, length, file->start_bytes + offset, err))
         return true;
     return error_prefix(err, "\"%s\"", file->name);
@@ -39,9 +41,7 @@ static bool file_look(struct vmdk_file *file, struct error *err)
     return true;
 }
 
-/* Takes fd; the chain owns the file from here, whether it can be used or not. */
-static bool file_add(struct vmdk_chain *chain, int fd, const char *name,
-                     struct vmdk_file **ret_file, struct error *err)
+static struct vmdk_file *file_new(struct vmdk_chain *chain, int fd, const char *name)
 {
     struct vmdk_file *file = xcalloc(1, sizeof(*file));
     *file = (struct vmdk_file){.fd = fd, .name = xstrdup(name)};
@@ -49,8 +49,15 @@ static bool file_add(struct vmdk_chain *chain, int fd, const char *name,
         chain->files =
             xreallocarray(chain->files, chain->file_count * 2 + 2, sizeof(struct vmdk_file *));
     chain->files[chain->file_count++] = file;
-    *ret_file = file;
-    return file_look(file, err);
+    return file;
+}
+
+/* Takes fd; the chain owns the file from here, whether it can be used or not. */
+static bool file_add(struct vmdk_chain *chain, int fd, const char *name,
+                     struct vmdk_file **ret_file, struct error *err)
+{
+    *ret_file = file_new(chain, fd, name);
+    return file_look(*ret_file, err);
 }
 
 static bool file_open(struct vmdk_chain *chain, const char *name, struct vmdk_file **ret_file,
@@ -324,6 +331,16 @@ bool vmdk_chain_open(struct vmdk_chain *chain, const struct disk_opener *opener,
     return true;
 }
 
+static bool single_open(struct vmdk_chain *chain, struct vmdk_file *file, struct error *err)
+{
+    struct vmdk_layer *layer = &chain->layers[chain->layer_count++];
+    *layer = (struct vmdk_layer){.descriptor_file = file};
+    if (!layer_embedded(layer, err))
+        return false;
+    return layer->parent_cid == VMDK_NO_PARENT ||
+           error_set(err, &FAULT_DISK_UNSUPPORTED, "an image with a parent inside another file");
+}
+
 bool vmdk_chain_open_part(struct vmdk_chain *chain, int fd, uint64_t offset, uint64_t length,
                           struct error *err)
 {
@@ -336,14 +353,15 @@ bool vmdk_chain_open_part(struct vmdk_chain *chain, int fd, uint64_t offset, uin
                          length, offset);
     file->start_bytes = offset;
     file->size_bytes = length > 0 ? length : rest;
-    struct vmdk_layer *layer = &chain->layers[chain->layer_count++];
-    *layer = (struct vmdk_layer){.descriptor_file = file};
-    if (!layer_embedded(layer, err))
-        return false;
-    if (layer->parent_cid != VMDK_NO_PARENT)
-        return error_set(err, &FAULT_DISK_UNSUPPORTED,
-                         "an image with a parent inside another file");
-    return true;
+    return single_open(chain, file, err);
+}
+
+bool vmdk_chain_open_over(struct vmdk_chain *chain, struct disk *bytes, struct error *err)
+{
+    struct vmdk_file *file = file_new(chain, -1, disk_describe(bytes));
+    file->bytes = bytes;
+    file->size_bytes = disk_size_bytes(bytes);
+    return single_open(chain, file, err);
 }
 
 void vmdk_chain_fini(struct vmdk_chain *chain)
@@ -354,6 +372,7 @@ void vmdk_chain_fini(struct vmdk_chain *chain)
     }
     for (size_t i = 0; i < chain->file_count; i++) {
         fd_closep(&chain->files[i]->fd);
+        disk_close(chain->files[i]->bytes);
         free(chain->files[i]->name);
         free(chain->files[i]);
     }

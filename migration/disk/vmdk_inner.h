@@ -56,7 +56,8 @@ bool vmdk_name_check(const char *name, struct error *err) MUST_CHECK;
 /* -- files ---------------------------------------------------------------------------------------- */
 struct vmdk_file {
     char *name;
-    int fd;
+    int fd;               /* or */
+    struct disk *bytes;   /* owned; NULL: the descriptor */
     uint64_t start_bytes; /* where the image starts in it (a member of a tar) */
     uint64_t size_bytes;  /* of the image */
     uint64_t device;
@@ -186,6 +187,9 @@ bool vmdk_chain_open(struct vmdk_chain *chain, const struct disk_opener *opener,
                      struct error *err) MUST_CHECK;
 /* fd is taken. */
 bool vmdk_chain_open_part(struct vmdk_chain *chain, int fd, uint64_t offset, uint64_t length,
+                          struct error *err) MUST_CHECK;
+/* bytes is taken. */
+bool vmdk_chain_open_over(struct vmdk_chain *chain, struct disk *bytes,
                           struct error *err) MUST_CHECK;
 void vmdk_chain_fini(struct vmdk_chain *chain);
 

@@ -12,9 +12,8 @@ static bool note_digests(void *context, const struct copy_chunk *chunks, size_t 
     return true;
 }
 
-static bool convert(struct disk *from, struct disk *to, bool to_is_zero,
-                    const struct tool_options *options, struct copy_digests *digests,
-                    struct error *err)
+bool tool_copy(struct disk *from, struct disk *to, bool to_is_zero,
+               const struct tool_options *options, struct copy_digests *digests, struct error *err)
 {
     struct copy_control control = {.bytes_per_second = options->bytes_per_second};
     struct copy_plan plan = {
@@ -39,11 +38,14 @@ int tool_convert(const char *from_name, const char *to_name, const struct tool_o
     CLEANUP(disk_closep) struct disk *from = NULL;
     struct disk *to = NULL;
     bool to_is_zero = false;
-    if (!tool_open_source(from_name, options, &from, &err) ||
-        !tool_open_target(to_name, options, from, &to, &to_is_zero, &err))
+    if (!tool_open_source(from_name, options, &from, &err))
+        return tool_fail(&err);
+    if (tool_is_stream(to_name))
+        return tool_convert_stream(from, to_name, options);
+    if (!tool_open_target(to_name, options, from, &to, &to_is_zero, &err))
         return tool_fail(&err);
     struct copy_digests *digests = options->digest ? copy_digests_new(disk_size_bytes(from)) : NULL;
-    bool ok = convert(from, to, to_is_zero, options, digests, &err);
+    bool ok = tool_copy(from, to, to_is_zero, options, digests, &err);
     if (ok)
         ok = disk_finish(to, &err);
     else

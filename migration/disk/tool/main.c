@@ -19,13 +19,14 @@ static const char help[] =
     "https://….\n"
     "VMDK of every kind, raw and NBD are read natively; qcow2, vdi, vpc and vhdx through "
     "qemu-nbd.\n"
-    "TO may also be nbd:…, or http(s)://… to upload with PUT.\n"
+    "TO may also be nbd:…; or a stream of known length: - (standard output), http(s)://… (PUT).\n"
     "\n"
     "  -f, --from FORMAT     raw, vmdk, qcow2, vdi, vpc, vhdx; found out where it can be\n"
     "  -O, --to FORMAT       raw (default) or qcow2\n"
     "  -c, --compress        compressed qcow2 clusters\n"
     "  -n, --no-create       write into what is there\n"
     "  -d, --digest          print the digest of what was copied\n"
+    "      --sha512          print the SHA-512 of the stream (to - or http)\n"
     "  -p, --progress        show a bar\n"
     "      --sync            wait until the result is on stable storage\n"
     "      --threads N       instead of as many as pay\n"
@@ -33,7 +34,7 @@ static const char help[] =
     "      --rate MIB        a second at most\n"
     "  -h, --help   -V, --version\n";
 
-enum { OPTION_SYNC = 256, OPTION_THREADS, OPTION_MEMORY, OPTION_RATE };
+enum { OPTION_SYNC = 256, OPTION_SHA512, OPTION_THREADS, OPTION_MEMORY, OPTION_RATE };
 
 static const struct option options_known[] = {
     {"from", required_argument, NULL, 'f'},
@@ -43,6 +44,7 @@ static const struct option options_known[] = {
     {"digest", no_argument, NULL, 'd'},
     {"progress", no_argument, NULL, 'p'},
     {"sync", no_argument, NULL, OPTION_SYNC},
+    {"sha512", no_argument, NULL, OPTION_SHA512},
     {"threads", required_argument, NULL, OPTION_THREADS},
     {"memory", required_argument, NULL, OPTION_MEMORY},
     {"rate", required_argument, NULL, OPTION_RATE},
@@ -90,6 +92,8 @@ static bool take_option(int letter, const char *value, struct tool_options *opti
         return options->progress = true;
     case OPTION_SYNC:
         return options->sync = true;
+    case OPTION_SHA512:
+        return options->sha512 = true;
     case OPTION_THREADS:
         if (!parse_count(value, 64, &count))
             return false;

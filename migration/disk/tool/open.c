@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "common/base/memory.h"
+#include "migration/disk/http.h"
 #include "migration/disk/nbd.h"
 #include "migration/disk/qcow2.h"
 #include "migration/disk/raw.h"
@@ -66,11 +67,32 @@ static const char *find_format(int fd)
     return memcmp(start + 64, "\x7f\x10\xda\xbe", 4) == 0 ? "vdi" : "raw";
 }
 
+/* Raw bytes, or a VMDK in them. */
+static bool open_http(const char *url, const struct tool_options *options, struct disk **ret_disk,
+                      struct error *err)
+{
+    struct disk *bytes = NULL;
+    char magic[4] = {0};
+    struct http_plan plan = {.url = url, .ca_file = getenv("CURL_CA_BUNDLE")};
+    if (!disk_http_open(&plan, &bytes, err))
+        return false;
+    bool is_vmdk = options->from_format != NULL
+                       ? strcmp(options->from_format, "vmdk") == 0
+                       : disk_size_bytes(bytes) >= sizeof(magic) &&
+                             disk_read(bytes, magic, 4, 0, err) && memcmp(magic, "KDMV", 4) == 0;
+    if (is_vmdk)
+        return disk_vmdk_open_over(bytes, ret_disk, err);
+    *ret_disk = bytes;
+    return true;
+}
+
 bool tool_open_source(const char *name, const struct tool_options *options, struct disk **ret_disk,
                       struct error *err)
 {
     if (strncmp(name, "nbd", 3) == 0 && strstr(name, "://") != NULL)
         return disk_nbd_open(name, false, ret_disk, err);
+    if (strncmp(name, "http://", 7) == 0 || strncmp(name, "https://", 8) == 0)
+        return open_http(name, options, ret_disk, err);
     int fd = open(name, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return error_set_errno(err, errno, "cannot open \"%s\"", name);

@@ -16,6 +16,7 @@ struct tool_options {
     bool digest;    /* print the digest of what was copied */
     bool sync;      /* wait for stable storage */
     bool compress;  /* qcow2 clusters */
+    bool sha512;    /* of the stream, printed; only with a stream as target */
     bool to_is_old; /* write into what is there, zeroing where the source has nothing */
     unsigned threads;
     uint64_t memory_bytes;
@@ -25,6 +26,10 @@ struct tool_options {
 /* A file (its format told or found out), or "nbd:…" or "http(s):…". */
 bool tool_open_source(const char *name, const struct tool_options *options, struct disk **ret_disk,
                       struct error *err) MUST_CHECK;
+/* "-" (standard output) or "http(s):…": the target is a stream. */
+bool tool_is_stream(const char *name);
+/* Copies into a stream and prints what options ask for. */
+int tool_convert_stream(struct disk *from, const char *name, const struct tool_options *options);
 bool tool_open_target(const char *name, const struct tool_options *options, struct disk *from,
                       struct disk **ret_disk, bool *ret_is_zero, struct error *err) MUST_CHECK;
 
@@ -32,6 +37,11 @@ bool tool_open_target(const char *name, const struct tool_options *options, stru
 struct tool_progress;
 struct tool_progress *tool_progress_begin(const struct copy_control *control);
 void tool_progress_end(struct tool_progress *progress);
+
+/* The copy itself; digests may be NULL. */
+bool tool_copy(struct disk *from, struct disk *to, bool to_is_zero,
+               const struct tool_options *options, struct copy_digests *digests,
+               struct error *err) MUST_CHECK;
 
 int tool_info(const char *name, const struct tool_options *options);
 int tool_map(const char *name, const struct tool_options *options);

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Bytes over HTTP and HTTPS: a disk that reads by ranges over several connections, with read-ahead and
+ * retries, and an upload (PUT) that takes bytes as they come. Knows no format: see disk_vmdk_open_over.
+ * Redirects are not followed, for they would leave the addresses that the caller checked; certificates
+ * are always verified; headers are never logged.
+ *
+ * Threads: the disk as disk.h; an upload is fed by one thread at a time. curl_global_init must have
+ * been called, or nothing else in the process uses libcurl.
+ */
+#ifndef GUTS_MIGRATION_DISK_HTTP_H
+#define GUTS_MIGRATION_DISK_HTTP_H
+
+#include "migration/disk/disk.h"
+
+struct http_plan {
+    const char *url;
+    const char *const
+        *headers;          /* "Name: value", copied and wiped at the end; NULL-terminated or NULL */
+    const char *ca_file;   /* NULL: the system's */
+    unsigned connections;  /* of a disk; 0: 4 */
+    uint64_t memory_bytes; /* of read-ahead; 0: 16 MiB */
+    unsigned retries;      /* of one range; 0: 5 */
+    unsigned idle_seconds; /* no byte for so long breaks a request; 0: 30 */
+};
+/* A disk over the bytes at the URL. The server must serve ranges (FAULT_UNSUPPORTED else); what it says
+ * of the thing (ETag or Last-Modified) is held against every answer: FAULT_SOURCE_CHANGED. */
+bool disk_http_open(const struct http_plan *plan, struct disk **ret_disk,
+                    struct error *err) MUST_CHECK;
+
+/* PUT with a Content-Length, the body pushed piece by piece from the caller's thread. */
+struct http_upload;
+bool http_upload_begin(const struct http_plan *plan, uint64_t length_bytes,
+                       struct http_upload **ret_upload, struct error *err) MUST_CHECK;
+/* Waits while the peer is slower. An upload that broke is an error here. */
+bool http_upload_write(struct http_upload *upload, const void *data, size_t length,
+                       struct error *err) MUST_CHECK;
+/* Waits for the answer and frees; fewer bytes than announced, or an answer but 2xx, is an error.
+ * FAULT_UNCERTAIN: all was sent, and no answer came. */
+bool http_upload_end(struct http_upload *upload, struct error *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * One thread runs the request; the caller's bytes reach it through a ring.
+ */
+#include <inttypes.h>
+#include <pthread.h>
+#include <string.h>
+
+#include "common/base/memory.h"
+#include "migration/disk/http_inner.h"
+#include "proto/fault.h"
+
+#define RING_BYTES (2u << 20)
+
+struct http_upload {
+    CURL *handle;
+    struct curl_slist *headers;
+    char *url;
+    char words[CURL_ERROR_SIZE];
+    uint64_t length;
+    pthread_t thread;
+    pthread_mutex_t lock; /* of all below */
+    pthread_cond_t moved;
+    uint64_t put;   /* bytes that came */
+    uint64_t taken; /* bytes that went */
+    bool closed;    /* no more will come */
+    bool ended;     /* the request is over */
+    CURLcode code;
+    long status;
+    uint8_t ring[RING_BYTES];
+};
+
+static size_t take(char *to, size_t size, size_t count, void *context)
+{
+    struct http_upload *upload = context;
+    size_t most = size * count, length = 0;
+    pthread_mutex_lock(&upload->lock);
+    while (upload->put == upload->taken && !upload->closed)
+        pthread_cond_wait(&upload->moved, &upload->lock);
+    while (length < most && upload->taken < upload->put) {
+        size_t at = upload->taken % RING_BYTES;
+        uint64_t there = upload->put - upload->taken;
+        size_t step = RING_BYTES - at < there ? RING_BYTES - at : (size_t)there;
+        if (step > most - length)
+            step = most - length;
+        memcpy(to + length, upload->ring + at, step);
+        length += step;
+        upload->taken += step;
+    }
+    bool short_end = length == 0 && upload->taken < upload->length;
+    pthread_cond_signal(&upload->moved);
+    pthread_mutex_unlock(&upload->lock);
+    return short_end ? CURL_READFUNC_ABORT : length;
+}
+
+static size_t drop(char *data, size_t size, size_t count, void *context)
+{
+    return size * count;
+}
+
+static void *run(void *context)
+{
+    struct http_upload *upload = context;
+    CURLcode code = curl_easy_perform(upload->handle);
+    long status = 0;
+    curl_easy_getinfo(upload->handle, CURLINFO_RESPONSE_CODE, &status);
+    pthread_mutex_lock(&upload->lock);
+    upload->ended = true;
+    upload->code = code;
+    upload->status = status;
+    pthread_cond_signal(&upload->moved);
+    pthread_mutex_unlock(&upload->lock);
+    return NULL;
+}
+
+static void upload_free(struct http_upload *upload)
+{
+    curl_easy_cleanup(upload->handle);
+    http_headers_free(upload->headers);
+    pthread_cond_destroy(&upload->moved);
+    pthread_mutex_destroy(&upload->lock);
+    free(upload->url);
+    free(upload);
+}
+
+bool http_upload_begin(const struct http_plan *plan, uint64_t length_bytes,
+                       struct http_upload **ret_upload, struct error *err)
+{
+    struct http_upload *upload = xcalloc(1, sizeof(*upload));
+    upload->handle = http_handle_new(plan);
+    upload->headers = http_headers_new(plan, "Expect:");
+    upload->url = xstrdup(plan->url);
+    upload->length = length_bytes;
+    pthread_mutex_init(&upload->lock, NULL);
+    pthread_cond_init(&upload->moved, NULL);
+    curl_easy_setopt(upload->handle, CURLOPT_HTTPHEADER, upload->headers);
+    curl_easy_setopt(upload->handle, CURLOPT_UPLOAD, 1L);
+    curl_easy_setopt(upload->handle, CURLOPT_UPLOAD_BUFFERSIZE, 512L << 10);
+    curl_easy_setopt(upload->handle, CURLOPT_INFILESIZE_LARGE, (curl_off_t)length_bytes);
+    curl_easy_setopt(upload->handle, CURLOPT_READFUNCTION, take);
+    curl_easy_setopt(upload->handle, CURLOPT_READDATA, upload);
+    curl_easy_setopt(upload->handle, CURLOPT_WRITEFUNCTION, drop);
+    curl_easy_setopt(upload->handle, CURLOPT_ERRORBUFFER, upload->words);
+    int failure = pthread_create(&upload->thread, NULL, run, upload);
+    if (failure != 0) {
+        upload_free(upload);
+        return error_set_errno(err, failure, "cannot start a thread");
+    }
+    *ret_upload = upload;
+    return true;
+}
+
+static bool outcome(const struct http_upload *upload, struct error *err)
+{
+    if (upload->code != CURLE_OK && upload->status < 300) {
+        if (upload->taken == upload->length && upload->status == 0 &&
+            upload->code != CURLE_COULDNT_CONNECT)
+            return error_set(err, &FAULT_UNCERTAIN, "\"%s\": all was sent, no answer: %s",
+                             upload->url, upload->words);
+        return http_fail(err, upload->url, upload->code, upload->words);
+    }
+    return (upload->status >= 200 && upload->status < 300) ||
+           http_status_fail(err, upload->url, upload->status);
+}
+
+bool http_upload_write(struct http_upload *upload, const void *data, size_t length,
+                       struct error *err)
+{
+    const uint8_t *from = data;
+    bool ok = true;
+    pthread_mutex_lock(&upload->lock);
+    while (ok && length > 0) {
+        while (upload->put - upload->taken == RING_BYTES && !upload->ended)
+            pthread_cond_wait(&upload->moved, &upload->lock);
+        if (upload->ended) { /* answered before all was sent */
+            ok = outcome(upload, err) &&
+                 error_set(err, &FAULT_IO, "\"%s\": answered before its end", upload->url);
+            break;
+        }
+        size_t at = upload->put % RING_BYTES;
+        uint64_t room = RING_BYTES - (upload->put - upload->taken);
+        size_t step = RING_BYTES - at < room ? RING_BYTES - at : (size_t)room;
+        if (step > length)
+            step = length;
+        memcpy(upload->ring + at, from, step);
+        from += step;
+        length -= step;
+        upload->put += step;
+        pthread_cond_signal(&upload->moved);
+    }
+    pthread_mutex_unlock(&upload->lock);
+    return ok;
+}
+
+bool http_upload_end(struct http_upload *upload, struct error *err)
+{
+    pthread_mutex_lock(&upload->lock);
+    upload->closed = true;
+    bool whole = upload->put == upload->length;
+    pthread_cond_signal(&upload->moved);
+    pthread_mutex_unlock(&upload->lock);
+    pthread_join(upload->thread, NULL);
+    bool ok = outcome(upload, err);
+    if (ok && !whole)
+        ok = error_set(err, &FAULT_IO, "\"%s\": %" PRIu64 " bytes instead of %" PRIu64, upload->url,
+                       upload->put, upload->length);
+    upload_free(upload);
+    return ok;
+}

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Streams as targets: standard output, and uploads.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/base/file.h"
+#include "common/base/memory.h"
+#include "migration/disk/http.h"
+#include "migration/disk/stream.h"
+#include "migration/disk/tool/tool.h"
+
+static bool is_http(const char *name)
+{
+    return strncmp(name, "http://", 7) == 0 || strncmp(name, "https://", 8) == 0;
+}
+
+bool tool_is_stream(const char *name)
+{
+    return strcmp(name, "-") == 0 || is_http(name);
+}
+
+static bool write_out(void *context, const void *data, size_t length, struct error *err)
+{
+    return file_write_all(STDOUT_FILENO, data, length, err);
+}
+
+/* Where the bytes go: known only when the upload's length is. */
+struct target {
+    const char *name;
+    struct http_upload *upload;
+};
+
+static bool write_target(void *context, const void *data, size_t length, struct error *err)
+{
+    struct target *target = context;
+    return target->upload != NULL ? http_upload_write(target->upload, data, length, err)
+                                  : write_out(NULL, data, length, err);
+}
+
+static bool open_stream(struct disk *from, struct disk_sink sink,
+                        const struct tool_options *options, struct disk **ret_disk,
+                        uint64_t *ret_length, struct error *err)
+{
+    const char *directory = getenv("TMPDIR");
+    if (strcmp(options->to_format, "qcow2") == 0)
+        return disk_qcow2_stream_open(from, sink, directory != NULL ? directory : "/tmp", ret_disk,
+                                      ret_length, err);
+    *ret_length = disk_size_bytes(from);
+    *ret_disk = disk_raw_stream_new(*ret_length, sink);
+    return true;
+}
+
+static bool target_begin(struct target *target, uint64_t length, struct error *err)
+{
+    if (!is_http(target->name))
+        return true;
+    struct http_plan plan = {.url = target->name, .ca_file = getenv("CURL_CA_BUNDLE")};
+    return http_upload_begin(&plan, length, &target->upload, err);
+}
+
+static bool target_end(struct target *target, bool ok, struct error *err)
+{
+    struct error ending = {0};
+    bool ended = target->upload == NULL || http_upload_end(target->upload, &ending);
+    if (!ended && (ok || err->fault == NULL))
+        *err = ending;
+    return ok && ended;
+}
+
+static bool run_stream(struct disk *from, struct target *target, struct disk_sink sink,
+                       const struct tool_options *options, struct copy_digests *digests,
+                       struct error *err)
+{
+    struct disk *to = NULL;
+    uint64_t length = 0;
+    if (!open_stream(from, sink, options, &to, &length, err))
+        return false;
+    bool ok = target_begin(target, length, err);
+    ok = ok && tool_copy(from, to, true, options, digests, err);
+    if (ok)
+        ok = disk_finish(to, err);
+    else
+        disk_close(to);
+    return target_end(target, ok, err);
+}
+
+/* Standard output may be the stream itself. */
+static void tell(const char *name, const char *text)
+{
+    fprintf(strcmp(name, "-") == 0 ? stderr : stdout, "%s\n", text);
+}
+
+int tool_convert_stream(struct disk *from, const char *name, const struct tool_options *options)
+{
+    struct error err = {0};
+    struct target target = {.name = name};
+    struct disk_sink sink = {write_target, &target};
+    struct disk_sink_digest *digest = options->sha512 ? disk_sink_digest_new(sink) : NULL;
+    struct copy_digests *digests = options->digest ? copy_digests_new(disk_size_bytes(from)) : NULL;
+    bool ok = run_stream(from, &target, digest != NULL ? disk_sink_digest_sink(digest) : sink,
+                         options, digests, &err);
+    char text[DISK_SINK_DIGEST_TEXT_SIZE];
+    if (ok && digests != NULL) {
+        copy_digests_text(digests, text);
+        tell(name, text);
+    }
+    if (ok && digest != NULL) {
+        disk_sink_digest_text(digest, text);
+        tell(name, text);
+    }
+    copy_digests_free(digests);
+    disk_sink_digest_free(digest);
+    return ok ? 0 : tool_fail(&err);
+}
