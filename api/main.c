@@ -17,8 +17,8 @@
 #include "common/daemon/daemon.h"
 #include "proto/bus.h"
 
-#define CLOSE_GRACE_MS 3000
-#define END_MOST_MS 4500 /* whatever hangs then is left to the kernel */
+#define CLOSE_GRACE_MS 2500
+#define END_MOST_MS 4000 /* whatever hangs then is left to the kernel */
 #define EXIT_FAILED 1
 
 static struct api api;

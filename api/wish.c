@@ -5,7 +5,6 @@
 #include "api/notice.h"
 #include "api/problem.h"
 #include "api/routes.h"
-#include "common/base/clock.h"
 #include "common/store/wish.h"
 #include "proto/fault.h"
 
@@ -37,13 +36,14 @@ bool wish_answer(struct call *call, const char *verb, enum owner_kind kind,
                         .owner_id = *owner,
                         .project = project,
                         .arguments_json = arguments_json,
-                        .who = call->identity.name,
-                        .created_at = clock_wall_us(),
-                        .state = "open"};
+                        .who = call->identity.name};
+    struct uuid id = wish.id;
     if (!wish_insert(call->store, &wish, err))
         return false;
     notice_wake(call->api->notice, kind, owner);
-    call_header(call, "Location", arena_printf(call->arena, "/v1/wishes/%s", UUID_TEXT(&wish.id)));
+    if (!wish_get(call->store, call->arena, NULL, &id, &wish, err))
+        return error_prefix(err, "wish %s was written", UUID_TEXT(&id));
+    call_header(call, "Location", arena_printf(call->arena, "/v1/wishes/%s", UUID_TEXT(&id)));
     struct writer *writer = call_json(call, 202);
     writer_object_begin(writer, NULL);
     wish_write(writer, "wish", &wish);

@@ -39,8 +39,7 @@ static bool add_setting(const char *name, const json_t *value, struct buffer *ad
         return true;
     if (!json_is_array(value))
         return add_line(name, value, address, err);
-    json_array_foreach((json_t *)value, index, item)
-    {
+    json_array_foreach((json_t *)value, index, item) {
         if (!add_line(name, item, address, err))
             return false;
     }

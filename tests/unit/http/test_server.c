@@ -26,7 +26,7 @@ struct world {
     pthread_mutex_t mutex;
     pthread_cond_t changed;
     char pending[64];
-    bool stream_closed, stream_ends;
+    bool stream_began, stream_closed, stream_ends;
     struct http_later *later;
     pthread_t answerer;
 };
@@ -35,6 +35,7 @@ static int64_t world_stream_read(void *context, char *into, size_t most)
 {
     struct world *world = context;
     pthread_mutex_lock(&world->mutex);
+    world->stream_began = true; /* from now on others may use world->stream */
     int64_t count = world->stream_ends ? -1 : (int64_t)strlen(world->pending);
     if (count > 0) {
         assert_true((size_t)count <= most);
@@ -288,7 +289,7 @@ static void *close_server(void *context)
 {
     struct world *world = context;
     pthread_mutex_lock(&world->mutex);
-    while (world->stream == NULL)
+    while (!world->stream_began)
         pthread_cond_wait(&world->changed, &world->mutex);
     pthread_mutex_unlock(&world->mutex);
     assert_true(http_server_close(world->server, 2000));
