@@ -485,6 +485,18 @@ def test_a_long_backlog_comes_in_portions_that_can_be_resumed(api, rows):
     assert seen == 2500
 
 
+def test_a_rare_kind_is_found_among_many_events(api, rows):
+    rows.event(2601, kind="node.down")
+    rows.event(2602, kind="job.note")
+    page = api.call("GET", "/v1/events?kind=node.&limit=2", status=200)
+    assert [one["number"] for one in page["events"]] == [2601, 15]
+    page = api.call("GET", "/v1/events?kind=node.&limit=1&after=100", status=200)
+    assert [one["number"] for one in page["events"]] == [2601] and page["next"]
+    assert api.call("GET", page["next"])["events"] == []
+    page = api.call("GET", "/v1/events?kind=job.&limit=2&before=2500", status=200)
+    assert [one["number"] for one in page["events"]] == [2499, 2498] and page["next"]
+
+
 def test_the_stream_shows_the_own_project_only(api, rows, world):
     rows.event(3000, project="other", text="theirs")
     rows.event(3001, project="", text="of the site")
