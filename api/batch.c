@@ -6,6 +6,7 @@
 
 #include "api/count.h"
 #include "common/http/server.h"
+#include "common/store/point_read.h"
 #include "proto/fault.h"
 
 #define ENTRIES_MOST 512
@@ -136,12 +137,14 @@ static void *batch_run(void *context)
     struct batch *batch = context;
     struct gathered gathered;
     struct buffer texts[BATCH_IDS_MOST] = {0};
+    uint64_t connection = 0;
     CLEANUP(store_freep) struct store *store = store_new(batch->settings);
     CLEANUP(arena_freep) struct arena *arena = arena_new();
     while (gather_wait(batch, &gathered)) {
         const void *rows[BATCH_IDS_MOST] = {0};
         struct error err = {0};
-        if (batch->ops->read(store, arena, gathered.ids, gathered.id_count, rows, &err))
+        if (store_expect_point_reads(store, &connection, &err) &&
+            batch->ops->read(store, arena, gathered.ids, gathered.id_count, rows, &err))
             err.fault = NULL;
         answer_all(batch, &gathered, rows, texts, &err);
         arena_reset(arena);

@@ -102,13 +102,12 @@ static const char *vm_project(const void *row)
 static bool vm_read(struct store *store, struct arena *arena, const struct uuid *ids, size_t count,
                     const void **ret_rows, struct error *err)
 {
-    for (size_t i = 0; i < count; i++) {
-        struct vm_view *view = arena_alloc(arena, sizeof(*view));
-        if (vm_view_get(store, arena, NULL, &ids[i], view, err))
-            ret_rows[i] = view;
-        else if (err->fault != &FAULT_NOT_FOUND)
-            return false;
-    }
+    struct vm_view *views[BATCH_IDS_MOST];
+    _Static_assert(BATCH_IDS_MOST <= VM_VIEW_BATCH, "a batch fits one read");
+    if (!vm_view_get_many(store, arena, ids, count, views, err))
+        return false;
+    for (size_t i = 0; i < count; i++)
+        ret_rows[i] = views[i];
     return true;
 }
 

@@ -7,8 +7,8 @@
 static bool take_endpoint(const Guts__V1__Endpoint *from, struct endpoint *ret_endpoint,
                           struct error *err)
 {
-    *ret_endpoint = (struct endpoint){.driver = "", .name = "", .settings_json = "",
-                                      .address = "", .seal_key_id = ""};
+    *ret_endpoint = (struct endpoint){
+        .driver = "", .name = "", .settings_json = "", .address = "", .seal_key_id = ""};
     if (!from)
         return true;
     if (!codec_uuid(from->id, &ret_endpoint->id))
@@ -56,13 +56,15 @@ bool assign_unpack(const void *data, size_t length, struct arena *arena, struct 
         .kind = codec_job_kind(message->kind),
         .owner_kind = codec_owner_kind(message->owner_kind),
         .options_json = message->options_json,
+        .server_name = message->server_name,
         .request_json = message->request_json,
         .state = codec_migration_state(message->state),
         .reserved_bytes = message->reserved_bytes,
         .bytes_per_second = message->limits ? message->limits->bytes_per_second : 0,
         .dry_run = message->dry_run,
     };
-    if (!codec_token(message->token, &assign.token) || !codec_uuid(message->owner_id, &assign.owner))
+    if (!codec_token(message->token, &assign.token) ||
+        !codec_uuid(message->owner_id, &assign.owner))
         return error_set(err, &FAULT_MESSAGE_POISON, "a job without token or owner");
     if (assign.kind == JOB_UNKNOWN || assign.owner_kind == OWNER_UNKNOWN)
         return error_set(err, &FAULT_VERSION_UNSUPPORTED, "a job of an unknown kind");

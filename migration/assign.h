@@ -32,6 +32,7 @@ struct assign {
     struct endpoint destination;
     struct vm *vm; /* as last discovered; NULL for jobs without one */
     const char *options_json;
+    const char *server_name; /* "" when nobody chose one */
     const char *request_json;
     struct ledger_entry *ledger;
     size_t ledger_count;

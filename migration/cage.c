@@ -81,6 +81,16 @@ static void set_limit(int resource, uint64_t most)
     setrlimit(resource, &limit);
 }
 
+/* A worker's own soft limit on memory is not meant for the tools that it starts. */
+static void lift_limit(int resource)
+{
+    struct rlimit limit;
+    if (getrlimit(resource, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(resource, &limit);
+    }
+}
+
 static void leave_descriptors(const struct child *child)
 {
     dup2(child->null_fd, STDIN_FILENO);
@@ -114,6 +124,7 @@ __attribute__((noreturn)) static void run_child(const struct child *child)
     reset_signals();
     leave_descriptors(child);
     set_limit(RLIMIT_CORE, 0);
+    lift_limit(RLIMIT_DATA);
     if (plan->memory_bytes > 0)
         set_limit(RLIMIT_AS, plan->memory_bytes);
     if (plan->file_bytes > 0)

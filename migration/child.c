@@ -181,8 +181,7 @@ bool child_mark_self(struct child_mark *ret_mark, struct error *err)
 {
     *ret_mark = (struct child_mark){.pid = getpid()};
     if (!start_time(getpid(), &ret_mark->start_time) ||
-        !read_proc("/proc/sys/kernel/random/boot_id", ret_mark->boot_id,
-                   sizeof(ret_mark->boot_id)))
+        !read_proc("/proc/sys/kernel/random/boot_id", ret_mark->boot_id, sizeof(ret_mark->boot_id)))
         return error_set(err, &FAULT_IO, "cannot read /proc");
     return true;
 }

@@ -105,8 +105,8 @@ bool ends_take_options(struct run *run, struct error *err)
         if (value)
             json_object_set(mine, driver->options[i].name, value);
     }
-    bool good = settings_new(driver->options, driver->option_count, mine, NULL,
-                             &run->option_settings, err);
+    bool good =
+        settings_new(driver->options, driver->option_count, mine, NULL, &run->option_settings, err);
     json_decref(mine);
     return good || error_prefix(err, "options");
 }

@@ -27,8 +27,8 @@ void handover_pack(const struct handover *handover, struct buffer *ret_packed)
     const struct worker_settings *worker = &handover->worker;
     json_t *object = json_pack(
         "{s:s, s:s, s:I, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I}", "directory",
-        handover->directory, "private_key", handover->private_key, "run",
-        (json_int_t)handover->run, "roots_read", list_to(&handover->roots_read), "roots_write",
+        handover->directory, "private_key", handover->private_key, "run", (json_int_t)handover->run,
+        "roots_read", list_to(&handover->roots_read), "roots_write",
         list_to(&handover->roots_write), "urls", list_to(&handover->urls), "buffer_bytes",
         (json_int_t)worker->buffer_bytes, "disks_at_once", (json_int_t)worker->disks_at_once,
         "flush_bytes", (json_int_t)worker->flush_bytes, "flush_ms", (json_int_t)worker->flush_ms,
@@ -48,9 +48,9 @@ bool handover_unpack(const char *data, size_t length, struct arena *arena,
     json_t *read, *write, *urls;
     json_int_t run, buffer, disks, flush, flush_ms, idle, repeat;
     if (json_unpack(object, "{s:s, s:s, s:I, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I}",
-                    "directory", &directory, "private_key", &private_key, "run", &run,
-                    "roots_read", &read, "roots_write", &write, "urls", &urls, "buffer_bytes",
-                    &buffer, "disks_at_once", &disks, "flush_bytes", &flush, "flush_ms", &flush_ms,
+                    "directory", &directory, "private_key", &private_key, "run", &run, "roots_read",
+                    &read, "roots_write", &write, "urls", &urls, "buffer_bytes", &buffer,
+                    "disks_at_once", &disks, "flush_bytes", &flush, "flush_ms", &flush_ms,
                     "copy_idle_ms", &idle, "ledger_repeat_ms", &repeat) != 0) {
         json_decref(object);
         return error_set(err, &FAULT_INTERNAL, "the hand-over cannot be understood");

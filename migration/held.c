@@ -115,8 +115,7 @@ bool held_is_live(const struct held *held)
 bool held_send(struct held *held, enum channel_kind kind, const void *data, size_t length)
 {
     struct error unsent;
-    return held->child.pid > 0 &&
-           channel_send(held->child.socket_fd, kind, data, length, &unsent);
+    return held->child.pid > 0 && channel_send(held->child.socket_fd, kind, data, length, &unsent);
 }
 
 void held_renew(struct held *held, uint64_t lease_until_ms, uint64_t bytes_per_second,
@@ -140,17 +139,28 @@ void held_cancel(struct held *held, uint64_t now_ms)
     held_send(held, CHANNEL_WAKE, NULL, 0);
 }
 
+static void end_worker(struct held *held)
+{
+    if (held->child.pid > 0) {
+        child_kill(&held->child);
+        child_reap(&held->child);
+    }
+}
+
+void held_suspend(struct held *held)
+{
+    end_worker(held);
+    if (held_is_live(held))
+        held->state = HELD_WAITING;
+}
+
 void held_drop(struct held *held)
 {
     struct error err;
     if (held->state == HELD_GONE)
         return;
-    held->fenced = true;
     lease_want(held->page, WANTED_FENCED);
-    if (held->child.pid > 0) {
-        child_kill(&held->child);
-        child_reap(&held->child);
-    }
+    end_worker(held);
     if (!file_remove_tree(held->directory, &err)) {
         log_fault(LOG_ERROR_LEVEL, "directory_stays", &err);
         held->state = HELD_FINISHED; /* tried again when it is told again */

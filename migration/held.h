@@ -26,11 +26,11 @@ enum held_state {
 #define HELD_LAST_WORDS_BYTES 1024
 
 struct held {
-    uint32_t serial;       /* names it in cookies of the bus */
+    uint32_t serial; /* names it in cookies of the bus */
     enum held_state state;
-    struct arena *arena;   /* of assign */
+    struct arena *arena; /* of assign */
     struct assign assign;
-    struct token token;    /* with the current run */
+    struct token token; /* with the current run */
     char *directory;
     struct child child;
     struct lease_page *page;
@@ -38,13 +38,12 @@ struct held {
     uint64_t due_ms;
     uint64_t life_ms;      /* the last sign of life of its worker */
     uint64_t cancelled_ms; /* when the cancel came; 0: none */
-    bool fenced;
     bool stalled;
     unsigned crashes;
     enum migration_state reached;
-    struct buffer status;  /* packed JobReport, as the worker said it last */
-    struct buffer result;  /* packed JobResult */
-    uint64_t gone_report;  /* the first report that said so; 0: none yet */
+    struct buffer status; /* packed JobReport, as the worker said it last */
+    struct buffer result; /* packed JobResult */
+    uint64_t gone_report; /* the first report that said so; 0: none yet */
     char last_words[HELD_LAST_WORDS_BYTES];
     size_t last_words_length;
 };
@@ -63,6 +62,8 @@ bool held_is_live(const struct held *held); /* it takes a slot */
 void held_renew(struct held *held, uint64_t lease_until_ms, uint64_t bytes_per_second,
                 uint64_t limit_until_ms);
 void held_cancel(struct held *held, uint64_t now_ms);
+/* Ends its worker; it waits for a renewal again. Not a crash. */
+void held_suspend(struct held *held);
 /* Ends its worker at once and removes the directory: fenced, or closed. */
 void held_drop(struct held *held);
 bool held_send(struct held *held, enum channel_kind kind, const void *data, size_t length);

@@ -39,7 +39,7 @@ static Guts__V1__Outcome outcome_of(const struct error *fault)
     return GUTS__V1__OUTCOME__OUTCOME_FAILED;
 }
 
-static char *json_text(struct arena *arena, const json_t *object)
+static char *text_of(struct arena *arena, const json_t *object)
 {
     CLEANUP(xfreep) char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
     return arena_strdup(arena, text && strlen(text) <= RESULT_JSON_MOST_BYTES ? text : "");
@@ -62,9 +62,9 @@ static void pack_result(const struct run *run, const struct error *fault, struct
     result.token = codec_token_to(arena, work_token(run->work));
     result.outcome = outcome_of(fault);
     result.fault = fault ? codec_fault_to(arena, fault) : NULL;
-    result.evidence_json = json_text(arena, run->evidence);
-    result.server_json = json_text(arena, run->server);
-    result.answer_json = json_text(arena, run->answer);
+    result.evidence_json = text_of(arena, run->evidence);
+    result.server_json = text_of(arena, run->server);
+    result.answer_json = text_of(arena, run->answer);
     result.reached = (Guts__V1__MigrationState)work_reached(run->work);
     result.pages = run->pages;
     put_faults(run, arena, &result);

@@ -15,7 +15,7 @@ struct copies {
     struct run *run;
     struct copy_budget *budget;
     pthread_mutex_t mutex;
-    size_t next;        /* the next disk that nobody has taken */
+    size_t next; /* the next disk that nobody has taken */
     bool failed;
     bool resumed;
     struct error first; /* what went wrong first */
@@ -258,8 +258,8 @@ static void *copy_some(void *context)
         pthread_mutex_unlock(&all->mutex);
         if (end)
             return NULL;
-        if (!is_copied(all, index) && (!work_go_on(all->run->work, &err) ||
-                                       !copy_one(all, index, &err)))
+        if (!is_copied(all, index) &&
+            (!work_go_on(all->run->work, &err) || !copy_one(all, index, &err)))
             fail(all, &err);
     }
 }
@@ -289,8 +289,8 @@ bool copy_disks(struct run *run, struct error *err)
 {
     struct copies all = {.run = run, .budget = copy_budget_new(run->limits->buffer_bytes)};
     pthread_mutex_init(&all.mutex, NULL);
-    work_reach(run->work, run->destination_driver->converts ? MIGRATION_CONVERTING
-                                                            : MIGRATION_UPLOADING);
+    work_reach(run->work,
+               run->destination_driver->converts ? MIGRATION_CONVERTING : MIGRATION_UPLOADING);
     run_threads(&all);
     copy_budget_free(all.budget);
     pthread_mutex_destroy(&all.mutex);

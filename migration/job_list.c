@@ -39,7 +39,8 @@ static bool send_inventory(struct pager *pager, bool last, struct error *err)
     pager->vms.number = ++pager->run->pages;
     pager->vms.last = last;
     codec_pack(&pager->vms.base, &packed);
-    bool good = work_send_page(pager->run->work, CHANNEL_INVENTORY, pager->run->pages, &packed, err);
+    bool good =
+        work_send_page(pager->run->work, CHANNEL_INVENTORY, pager->run->pages, &packed, err);
     begin_page(pager);
     return good;
 }
@@ -63,7 +64,10 @@ static const struct vm *fit(struct pager *pager, const struct vm *vm)
     if (vm_check(vm, &wrong))
         return vm;
     struct vm *bare = arena_alloc(pager->arena, sizeof(*bare));
-    *bare = (struct vm){.key = vm->key, .name = vm->key, .cpus = 1, .memory_mib = 1,
+    *bare = (struct vm){.key = vm->key,
+                        .name = vm->key,
+                        .cpus = 1,
+                        .memory_mib = 1,
                         .obstacle_code = wrong.fault->code,
                         .obstacle_text = arena_strdup(pager->arena, wrong.text)};
     return vm_check(bare, &wrong) ? bare : NULL;
@@ -94,7 +98,8 @@ static bool take_vm(void *context, const struct vm *vm, struct error *err)
 
 static char *clip(struct arena *arena, const char *text, size_t most)
 {
-    return arena_strndup(arena, text ? text : "", text && strlen(text) > most ? most : SIZE_MAX / 2);
+    return arena_strndup(arena, text ? text : "",
+                         text && strlen(text) > most ? most : SIZE_MAX / 2);
 }
 
 static Guts__V1__CatalogItem *make_item(struct arena *arena, const char *kind, const char *id,

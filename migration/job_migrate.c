@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "migration/common_options.h"
 #include "migration/hex.h"
 #include "migration/steps.h"
 #include "proto/codec.h"
@@ -34,11 +35,11 @@ static bool load_vm(struct run *run, const json_t *state, struct error *err)
 
 static void make_plan(struct run *run)
 {
-    const char *name = json_string_value(json_object_get(run->options, "server_name"));
+    const char *name = run->assign->server_name;
     run->plan = (struct destination_plan){
         .work = run->work,
         .vm = run->vm,
-        .server_name = name && *name ? name : run->vm->name,
+        .server_name = *name ? name : run->vm->name,
         .options = run->option_settings,
     };
     for (size_t i = 0; i < run->vm->disk_count; i++) {
@@ -77,7 +78,7 @@ static bool has_feature(const char *const *features, const char *word)
 
 static bool wants_stop(const struct run *run)
 {
-    return json_is_true(json_object_get(run->options, "stop_source"));
+    return json_is_true(json_object_get(run->options, OPTION_STOP_SOURCE));
 }
 
 static void check_power(struct run *run)
@@ -91,11 +92,29 @@ static void check_power(struct run *run)
         fault_list_add(run->faults, &FAULT_VM_RUNNING, "\"%s\" is running", run->vm->name);
 }
 
+/* A driver that stages must not find out in mid-copy that placement did not reserve for it. */
+static void check_space(struct run *run)
+{
+    const struct source_driver *source = run->source_driver;
+    const struct destination_driver *destination = run->destination_driver;
+    uint64_t needed = 0;
+    if (source->staging_bytes)
+        needed += source->staging_bytes(run->source_settings, run->vm);
+    if (destination->staging_bytes)
+        needed +=
+            destination->staging_bytes(run->destination_settings, run->option_settings, run->vm);
+    if (needed > run->assign->reserved_bytes)
+        fault_list_add(run->faults, &FAULT_NO_SPACE,
+                       "%llu bytes of conversion space are needed and %llu reserved",
+                       (unsigned long long)needed, (unsigned long long)run->assign->reserved_bytes);
+}
+
 static bool preflight(struct run *run, struct error *err)
 {
     if (!ends_open_source(run, err))
         return false;
     check_power(run);
+    check_space(run);
     if (!run->destination_driver->preflight(run->destination, &run->plan, run->faults, err))
         return false;
     size_t count = fault_list_count(run->faults);
@@ -209,10 +228,10 @@ static void gather_evidence(struct run *run)
         written += (uint64_t)json_integer_value(json_object_get(state, "bytes_written"));
         json_array_append(content, (json_t *)state);
     }
-    run->evidence = json_pack(
-        "{s:{s:s, s:o, s:I, s:I, s:I}}", "content", "algorithm", "xxh3-128-tree", "disks", content,
-        "bytes_read", (json_int_t)read, "bytes_written", (json_int_t)written, "resumes",
-        (json_int_t)work_resumes(run->work));
+    run->evidence =
+        json_pack("{s:{s:s, s:o, s:I, s:I, s:I}}", "content", "algorithm", "xxh3-128-tree", "disks",
+                  content, "bytes_read", (json_int_t)read, "bytes_written", (json_int_t)written,
+                  "resumes", (json_int_t)work_resumes(run->work));
     json_object_update_missing(run->evidence,
                                json_object_get(progress_step(run->progress, "verify"), "proof"));
     run->server = json_incref(json_object_get(progress_step(run->progress, "deploy"), "server"));
@@ -240,8 +259,8 @@ bool job_migrate(struct run *run, struct error *err)
         make_plan(run);
         run->source_driver = source_driver_find(run->assign->source.driver);
     }
-    work_take_way(run->work, run->destination_driver->converts ? MIGRATION_CONVERTING
-                                                               : MIGRATION_UPLOADING);
+    work_take_way(run->work,
+                  run->destination_driver->converts ? MIGRATION_CONVERTING : MIGRATION_UPLOADING);
     if (!steps_run(run, steps, run->assign->dry_run ? DRY_STEPS : COUNT_OF(steps), err))
         return false;
     if (run->assign->dry_run)

@@ -36,7 +36,8 @@ enum journal_kind {
 
 struct journal;
 /* Opens or creates the journal in a directory; cuts a torn tail; what stands there is durable. */
-bool journal_open(const char *directory, struct journal **ret_journal, struct error *err) MUST_CHECK;
+bool journal_open(const char *directory, struct journal **ret_journal,
+                  struct error *err) MUST_CHECK;
 void journal_close(struct journal *journal);
 void journal_closep(struct journal **journal);
 bool journal_append(struct journal *journal, enum journal_kind kind, const void *data,

@@ -68,7 +68,7 @@ int main(int argc, char **argv)
     const struct conf_section sections[] = {
         {"node", node_conf_keys, node_conf_key_count, &node_settings},
         {"worker", worker_conf_keys, worker_conf_key_count, &worker_settings},
-        {"bus", bus_conf_keys, bus_conf_key_count, &bus_settings},
+        {"broker", bus_conf_keys, bus_conf_key_count, &bus_settings},
         {"log", log_conf_keys, log_conf_key_count, &log_settings},
     };
     const struct daemon_plan plan = {

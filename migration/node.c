@@ -30,9 +30,8 @@ struct metric metric_held = METRIC_GAUGE("guts_node_jobs_held", "Jobs held now")
 
 void node_register_metrics(void)
 {
-    struct metric *all[] = {&metric_reports,  &metric_accepted, &metric_refused,
-                            &metric_finished, &metric_crashed,  &metric_fenced,
-                            &metric_rejected, &metric_held};
+    struct metric *all[] = {&metric_reports, &metric_accepted, &metric_refused,  &metric_finished,
+                            &metric_crashed, &metric_fenced,   &metric_rejected, &metric_held};
     for (size_t i = 0; i < COUNT_OF(all); i++)
         metric_register(all[i]);
 }
@@ -207,7 +206,7 @@ const char *node_instance(const struct node *node)
 
 static uint64_t report_due_ms(const struct node *node)
 {
-    uint64_t gap = node->refused.fault  ? REFUSED_PAUSE_MS
+    uint64_t gap = node->refused.fault ? REFUSED_PAUSE_MS
                    : node->report_soon ? REPORT_GAP_MS
                                        : node->plan.node->report_interval_ms;
     return node->reported_ms == 0 ? 0 : node->reported_ms + gap;

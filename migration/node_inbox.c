@@ -208,10 +208,8 @@ static void receive_control(struct node *node, const Guts__V1__NodeControl *cont
         return;
     log_fault(LOG_ERROR_LEVEL, "node_refused", &node->refused);
     node->refused_until_ms = clock_mono_ms() + REFUSED_FOR_MS;
-    for (size_t i = 0; i < node->job_count; i++) {
-        if (node->jobs[i]->child.pid > 0)
-            child_kill(&node->jobs[i]->child);
-    }
+    for (size_t i = 0; i < node->job_count; i++)
+        held_suspend(node->jobs[i]);
     bus_unconsume(node->plan.bus, &node->queue);
 }
 

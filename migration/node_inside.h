@@ -28,9 +28,9 @@ struct node {
     uint64_t report_number;
     uint64_t reported_ms;
     bool report_soon;
-    bool full;         /* the next report declares everything */
+    bool full; /* the next report declares everything */
     bool draining;
-    uint64_t lease_ms; /* 0: not told yet */
+    uint64_t lease_ms;    /* 0: not told yet */
     struct error refused; /* fault NULL: we may work */
     uint64_t refused_until_ms;
 };

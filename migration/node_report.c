@@ -8,6 +8,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/daemon/metrics.h"
+#include "migration/common_options.h"
 #include "migration/destination/destination.h"
 #include "migration/node_inside.h"
 #include "migration/progress.h"
@@ -45,23 +46,26 @@ static char *mutable(const char *text)
     return (char *)(text ? text : "");
 }
 
-static size_t put_settings(struct arena *arena, const struct setting *from, size_t count,
-                           Guts__V1__Setting ***ret_settings)
+/* Appends to what *settings (of *count) holds already. */
+static void put_settings(struct arena *arena, const struct setting *from, size_t more,
+                         Guts__V1__Setting ***settings, size_t *count)
 {
-    Guts__V1__Setting **settings = arena_calloc(arena, count + 1, sizeof(*settings));
-    for (size_t i = 0; i < count; i++) {
-        settings[i] = arena_alloc(arena, sizeof(**settings));
-        guts__v1__setting__init(settings[i]);
-        settings[i]->name = mutable(from[i].name);
-        settings[i]->type = mutable(setting_type_name(from[i].type));
-        settings[i]->secret = from[i].secret;
-        settings[i]->required = from[i].required;
-        settings[i]->address = from[i].address;
-        settings[i]->standard = mutable(from[i].standard);
-        settings[i]->help = mutable(from[i].help);
+    Guts__V1__Setting **all = arena_calloc(arena, *count + more + 1, sizeof(*all));
+    for (size_t i = 0; i < *count; i++)
+        all[i] = (*settings)[i];
+    for (size_t i = 0; i < more; i++) {
+        Guts__V1__Setting *setting = arena_alloc(arena, sizeof(*setting));
+        guts__v1__setting__init(setting);
+        setting->name = mutable(from[i].name);
+        setting->type = mutable(setting_type_name(from[i].type));
+        setting->secret = from[i].secret;
+        setting->required = from[i].required;
+        setting->address = from[i].address;
+        setting->standard = mutable(from[i].standard);
+        setting->help = mutable(from[i].help);
+        all[(*count)++] = setting;
     }
-    *ret_settings = settings;
-    return count;
+    *settings = all;
 }
 
 static Guts__V1__DriverDeclaration *put_driver(struct arena *arena, enum end end, const char *name,
@@ -86,15 +90,16 @@ static void put_declarations(struct arena *arena, Guts__V1__NodeReport *report)
         const struct source_driver *from = source_drivers[i];
         Guts__V1__DriverDeclaration *to =
             put_driver(arena, END_SOURCE, from->name, from->title, from->features);
-        to->n_settings = put_settings(arena, from->settings, from->setting_count, &to->settings);
+        put_settings(arena, from->settings, from->setting_count, &to->settings, &to->n_settings);
         report->drivers[at++] = to;
     }
     for (size_t i = 0; i < destination_driver_count; i++) {
         const struct destination_driver *from = destination_drivers[i];
         Guts__V1__DriverDeclaration *to =
             put_driver(arena, END_DESTINATION, from->name, from->title, from->features);
-        to->n_settings = put_settings(arena, from->settings, from->setting_count, &to->settings);
-        to->n_options = put_settings(arena, from->options, from->option_count, &to->options);
+        put_settings(arena, from->settings, from->setting_count, &to->settings, &to->n_settings);
+        put_settings(arena, from->options, from->option_count, &to->options, &to->n_options);
+        put_settings(arena, common_options, common_option_count, &to->options, &to->n_options);
         report->drivers[at++] = to;
     }
     report->n_drivers = at;
@@ -150,9 +155,8 @@ static Guts__V1__JobReport *start_job_report(const struct held *held, struct are
     struct error err;
     Guts__V1__JobReport *report = NULL;
     if (held->status.length > 0)
-        report = (Guts__V1__JobReport *)codec_unpack(&guts__v1__job_report__descriptor,
-                                                     held->status.data, held->status.length, arena,
-                                                     &err);
+        report = (Guts__V1__JobReport *)codec_unpack(
+            &guts__v1__job_report__descriptor, held->status.data, held->status.length, arena, &err);
     if (report)
         return report;
     report = arena_alloc(arena, sizeof(*report));
@@ -166,13 +170,15 @@ static void put_ledger(const struct held *held, struct arena *arena, Guts__V1__J
 {
     CLEANUP(progress_closep) struct progress *progress = NULL;
     struct error err;
-    size_t written = progress_peek(held->directory, &progress, &err)
-                         ? progress_ledger_count(progress)
-                         : 0;
+    size_t written =
+        progress_peek(held->directory, &progress, &err) ? progress_ledger_count(progress) : 0;
     report->ledger =
         arena_calloc(arena, held->assign.ledger_count + written + 1, sizeof(*report->ledger));
-    for (size_t i = 0; i < held->assign.ledger_count; i++)
-        report->ledger[report->n_ledger++] = codec_ledger_entry_to(arena, &held->assign.ledger[i]);
+    for (size_t i = 0; i < held->assign.ledger_count; i++) {
+        const struct ledger_entry *entry = &held->assign.ledger[i];
+        if (!progress || !progress_has_ledger(progress, entry))
+            report->ledger[report->n_ledger++] = codec_ledger_entry_to(arena, entry);
+    }
     for (size_t i = 0; i < written; i++) {
         const struct ledger_entry *from = progress_ledger_get(progress, i);
         struct ledger_entry entry = *from;
@@ -199,9 +205,8 @@ static Guts__V1__JobReport *put_job(struct held *held, bool full, uint64_t numbe
     if (!report->directory_gone)
         report->allocated_bytes = pool_allocated_bytes(held->directory);
     if (held->result.length > 0 && held->state == HELD_FINISHED)
-        report->result = (Guts__V1__JobResult *)codec_unpack(&guts__v1__job_result__descriptor,
-                                                             held->result.data,
-                                                             held->result.length, arena, &err);
+        report->result = (Guts__V1__JobResult *)codec_unpack(
+            &guts__v1__job_result__descriptor, held->result.data, held->result.length, arena, &err);
     if (full && !report->directory_gone)
         put_ledger(held, arena, report);
     return report;

@@ -21,9 +21,16 @@ bool pool_parse_size(const char *text, uint64_t *ret_bytes)
     static const struct {
         const char *unit;
         uint64_t bytes;
-    } units[] = {{"", 1},          {"B", 1},          {"KiB", 1ull << 10}, {"MiB", 1ull << 20},
-                 {"GiB", 1ull << 30}, {"TiB", 1ull << 40}, {"KB", 1000},        {"MB", 1000000},
-                 {"GB", 1000000000},  {"TB", 1000000000000}};
+    } units[] = {{"", 1},
+                 {"B", 1},
+                 {"KiB", 1ull << 10},
+                 {"MiB", 1ull << 20},
+                 {"GiB", 1ull << 30},
+                 {"TiB", 1ull << 40},
+                 {"KB", 1000},
+                 {"MB", 1000000},
+                 {"GB", 1000000000},
+                 {"TB", 1000000000000}};
     char *end;
     errno = 0;
     uint64_t number = strtoull(text, &end, 10);
@@ -92,8 +99,8 @@ bool pool_open(struct pool *pool, const char *text, const char *node_name, struc
     pool->jobs = xasprintf("%s/jobs/%s", pool->path, node_name);
     CLEANUP(xfreep) char *file = xasprintf("%s/pool.id", pool->path);
     return file_make_directory(pool->path, 0755, err) &&
-           file_make_directory(pool->jobs, 0700, err) &&
-           get_id(file, pool->path, &pool->id, err) && get_capacity(pool, err);
+           file_make_directory(pool->jobs, 0700, err) && get_id(file, pool->path, &pool->id, err) &&
+           get_capacity(pool, err);
 }
 
 void pool_fini(struct pool *pool)
@@ -129,8 +136,8 @@ bool pool_measure(const struct pool *pool, struct pool_state *ret_state, struct 
     return true;
 }
 
-bool pool_node_id(const struct pool *pool, const char *node_name, struct uuid *ret_id, int *ret_lock,
-                  struct error *err)
+bool pool_node_id(const struct pool *pool, const char *node_name, struct uuid *ret_id,
+                  int *ret_lock, struct error *err)
 {
     CLEANUP(xfreep) char *path = xasprintf("%s/node-%s.id", pool->path, node_name);
     if (!get_id(path, pool->path, ret_id, err))
@@ -139,8 +146,8 @@ bool pool_node_id(const struct pool *pool, const char *node_name, struct uuid *r
     if (fd < 0)
         return error_set_errno(err, errno, "opening \"%s\"", path);
     if (flock(fd, LOCK_EX | LOCK_NB) != 0)
-        return error_set(err, &FAULT_NODE_NAME_TAKEN, "another daemon runs as node \"%s\" in \"%s\"",
-                         node_name, pool->path);
+        return error_set(err, &FAULT_NODE_NAME_TAKEN,
+                         "another daemon runs as node \"%s\" in \"%s\"", node_name, pool->path);
     *ret_lock = fd;
     fd = -1;
     return true;

@@ -38,8 +38,8 @@ bool pool_measure(const struct pool *pool, struct pool_state *ret_state,
 
 /* The node's id in its first pool, made when it is missing. The descriptor holds the lock: a second
  * daemon under the same name and pool gets FAULT_NODE_NAME_TAKEN. */
-bool pool_node_id(const struct pool *pool, const char *node_name, struct uuid *ret_id, int *ret_lock,
-                  struct error *err) MUST_CHECK;
+bool pool_node_id(const struct pool *pool, const char *node_name, struct uuid *ret_id,
+                  int *ret_lock, struct error *err) MUST_CHECK;
 
 char *pool_job_path(const struct pool *pool, const struct token *token); /* heap */
 bool pool_job_make(const struct pool *pool, const struct token *token, char **ret_path,

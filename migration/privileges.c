@@ -10,8 +10,8 @@
 #define BIT(capability) (1ull << (capability))
 
 /* Opening and naming files of others, and giving them away: nothing else. */
-static const uint64_t kept = BIT(CAP_DAC_OVERRIDE) | BIT(CAP_DAC_READ_SEARCH) | BIT(CAP_FOWNER) |
-                             BIT(CAP_CHOWN);
+static const uint64_t kept =
+    BIT(CAP_DAC_OVERRIDE) | BIT(CAP_DAC_READ_SEARCH) | BIT(CAP_FOWNER) | BIT(CAP_CHOWN);
 
 bool child_drop_privileges(struct error *err)
 {

@@ -46,8 +46,8 @@ static void keep_entry(struct progress *progress, const struct ledger_entry *fro
             return;
         }
     }
-    progress->ledger = xreallocarray(progress->ledger, progress->ledger_count + 1,
-                                     sizeof(struct ledger_entry *));
+    progress->ledger =
+        xreallocarray(progress->ledger, progress->ledger_count + 1, sizeof(struct ledger_entry *));
     progress->ledger[progress->ledger_count++] = entry;
 }
 
@@ -385,6 +385,15 @@ const struct ledger_entry *progress_ledger_get(const struct progress *progress, 
 {
     assert(index < progress->ledger_count);
     return progress->ledger[index];
+}
+
+bool progress_has_ledger(const struct progress *progress, const struct ledger_entry *entry)
+{
+    for (size_t i = 0; i < progress->ledger_count; i++) {
+        if (same_entry(progress->ledger[i], entry))
+            return true;
+    }
+    return false;
 }
 
 bool progress_set_ledger(struct progress *progress, const struct ledger_entry *entry,

@@ -60,7 +60,7 @@ struct progress_copy {
     char *identity;            /* of the source; NULL: never begun */
     struct copy_chunk *chunks; /* durable, sorted by index once asked for */
     size_t count, room;
-    uint64_t read_bytes;       /* over all runs, as of the last flush */
+    uint64_t read_bytes; /* over all runs, as of the last flush */
     uint64_t written_bytes;
 };
 const struct progress_copy *progress_copy(struct progress *progress, size_t disk);
@@ -74,6 +74,8 @@ bool progress_add_chunks(struct progress *progress, size_t disk, const struct co
 /* -- the ledger, as far as this job has written it -------------------------------------------------- */
 size_t progress_ledger_count(const struct progress *progress);
 const struct ledger_entry *progress_ledger_get(const struct progress *progress, size_t index);
+/* Whether it tells of the same thing, in whatever state. */
+bool progress_has_ledger(const struct progress *progress, const struct ledger_entry *entry);
 bool progress_set_ledger(struct progress *progress, const struct ledger_entry *entry,
                          struct error *err) MUST_CHECK;
 

@@ -51,8 +51,7 @@ static bool list_is_clean(const json_t *value)
         return false;
     size_t index;
     const json_t *item;
-    json_array_foreach(value, index, item)
-    {
+    json_array_foreach(value, index, item) {
         if (!text_is_clean(item) || !*json_string_value(item))
             return false;
     }
@@ -71,7 +70,7 @@ static const char *complaint(const struct setting *setting, const json_t *value)
                    : "must be an absolute path";
     case SETTING_URL:
         return text_is_clean(value) && strstr(json_string_value(value), "://") ? NULL
-                                                                                : "must be a URL";
+                                                                               : "must be a URL";
     case SETTING_INTEGER:
         return json_is_integer(value) ? NULL : "must be an integer";
     case SETTING_BOOLEAN:
@@ -91,8 +90,7 @@ static void take_values(struct settings *settings, const json_t *values, struct 
 {
     const char *name;
     json_t *value;
-    json_object_foreach((json_t *)values, name, value)
-    {
+    json_object_foreach((json_t *)values, name, value) {
         const struct setting *setting = find(settings->declared, settings->count, name);
         if (!setting || setting->secret) {
             complain(wrong, name, setting ? "is a secret and must be sealed" : "is unknown");
@@ -121,8 +119,7 @@ static void take_secrets(struct settings *settings, const struct secret *secrets
     }
     const char *name;
     json_t *value;
-    json_object_foreach(opened, name, value)
-    {
+    json_object_foreach(opened, name, value) {
         const struct setting *setting = find(settings->declared, settings->count, name);
         if (!setting || !setting->secret || !json_is_string(value)) {
             complain(wrong, name, "is not a secret that this driver knows");
@@ -132,8 +129,7 @@ static void take_secrets(struct settings *settings, const struct secret *secrets
         secret_free(*slot);
         *slot = secret_new(json_string_value(value), json_string_length(value));
     }
-    json_object_foreach(opened, name, value)
-    {
+    json_object_foreach(opened, name, value) {
         if (json_is_string(value))
             secret_wipe((char *)json_string_value(value), json_string_length(value));
     }

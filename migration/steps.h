@@ -43,7 +43,7 @@ struct run {
     struct fault_list *faults;
     unsigned copy_rounds;
 
-    json_t *state;    /* of the step that runs: it fills this */
+    json_t *state; /* of the step that runs: it fills this */
     json_t *evidence;
     json_t *server;
     json_t *answer;

@@ -119,8 +119,8 @@ static void adopt_ledger(struct work *work, const struct assign *assign)
 {
     work->ledger = xcalloc(assign->ledger_count + 1, sizeof(struct ledger_entry *));
     for (size_t i = 0; i < assign->ledger_count; i++)
-        work->ledger[i] = arena_memdup(work->ledger_arena, &assign->ledger[i],
-                                       sizeof(struct ledger_entry));
+        work->ledger[i] =
+            arena_memdup(work->ledger_arena, &assign->ledger[i], sizeof(struct ledger_entry));
     work->ledger_count = assign->ledger_count;
 }
 

@@ -33,8 +33,13 @@ bool work_new(const struct work_plan *plan, struct work **ret_work, struct error
 void work_free(struct work *work);
 
 /* -- the status ---------------------------------------------------------------------------------- */
-enum work_step_state { WORK_STEP_RUNNING = 1, WORK_STEP_DONE, WORK_STEP_FAILED, WORK_STEP_UNDONE,
-                       WORK_STEP_SKIPPED };
+enum work_step_state {
+    WORK_STEP_RUNNING = 1,
+    WORK_STEP_DONE,
+    WORK_STEP_FAILED,
+    WORK_STEP_UNDONE,
+    WORK_STEP_SKIPPED
+};
 /* A step that was not told of before is added behind the others. `fault` may be NULL. */
 void work_tell_step(struct work *work, const char *name, enum work_step_state state,
                     const struct error *fault);
@@ -47,7 +52,7 @@ void work_beat(struct work *work); /* a sign of life */
 
 struct work_disk {
     uint64_t capacity_bytes;
-    uint64_t total_bytes, done_bytes; /* while no control is watched */
+    uint64_t total_bytes, done_bytes;   /* while no control is watched */
     uint64_t read_bytes, written_bytes; /* of earlier runs; the control's are added */
     char digest[COPY_DIGEST_TEXT_SIZE];
 };

@@ -76,7 +76,8 @@ static bool judge(struct work *work, struct error *err)
     case GUTS__V1__LEDGER_VERDICT__LEDGER_VERDICT_STORED:
         return true;
     case GUTS__V1__LEDGER_VERDICT__LEDGER_VERDICT_STOP:
-        return error_set(err, &FAULT_STOPPED, "the ledger takes nothing more: a cancel was asked for");
+        return error_set(err, &FAULT_STOPPED,
+                         "the ledger takes nothing more: a cancel was asked for");
     case GUTS__V1__LEDGER_VERDICT__LEDGER_VERDICT_FENCED:
         return error_set(err, &FAULT_FENCED, "attempt %u is no longer the current one",
                          work->token.attempt);
@@ -96,10 +97,9 @@ static struct ledger_entry *keep(struct work *work, const struct ledger_entry *s
             return known;
         }
     }
-    work->ledger = xreallocarray(work->ledger, work->ledger_count + 1,
-                                 sizeof(struct ledger_entry *));
-    work->ledger[work->ledger_count] =
-        arena_memdup(work->ledger_arena, stored, sizeof(*stored));
+    work->ledger =
+        xreallocarray(work->ledger, work->ledger_count + 1, sizeof(struct ledger_entry *));
+    work->ledger[work->ledger_count] = arena_memdup(work->ledger_arena, stored, sizeof(*stored));
     return work->ledger[work->ledger_count++];
 }
 
@@ -225,8 +225,8 @@ bool work_send_page(struct work *work, enum channel_kind kind, uint32_t number,
         struct error unsent;
         uint64_t now = clock_mono_ms();
         if (now >= due) {
-            bool sent = channel_send(work->plan.channel_fd, kind, packed->data, packed->length,
-                                     &unsent);
+            bool sent =
+                channel_send(work->plan.channel_fd, kind, packed->data, packed->length, &unsent);
             due = now + (sent ? 4 * work->plan.ledger_repeat_ms : WORK_TICK_MS);
         }
         work_wait_changed(work, due - now < 500 ? due - now : 500);

@@ -245,8 +245,8 @@ void work_send_status(struct work *work, bool now)
                  memcmp(packed.data, work->last_status.data, packed.length) != 0;
     bool alive = life != work->beat_sent && at >= work->sent_ms + BEAT_GAP_MS;
     struct error unsent;
-    if (!(moved || alive) || !channel_send(work->plan.channel_fd, CHANNEL_STATUS, packed.data,
-                                           packed.length, &unsent))
+    if (!(moved || alive) ||
+        !channel_send(work->plan.channel_fd, CHANNEL_STATUS, packed.data, packed.length, &unsent))
         return;
     work->urgent = false;
     work->beat_sent = life;

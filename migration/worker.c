@@ -33,8 +33,8 @@ static bool take_handover(struct worker *worker, struct error *err)
 {
     CLEANUP(buffer_fini) struct buffer frame = {0};
     struct pollfd fd = {.fd = CHILD_SOCKET_FD, .events = POLLIN};
-    if (poll(&fd, 1, HANDOVER_TIMEOUT_MS) != 1 ||
-        channel_receive(CHILD_SOCKET_FD, &frame) != 1 || frame.data[0] != CHANNEL_HANDOVER)
+    if (poll(&fd, 1, HANDOVER_TIMEOUT_MS) != 1 || channel_receive(CHILD_SOCKET_FD, &frame) != 1 ||
+        frame.data[0] != CHANNEL_HANDOVER)
         return error_set(err, &FAULT_TIMEOUT, "no hand-over came");
     return handover_unpack(frame.data + 1, frame.length - 1, worker->arena, &worker->handover, err);
 }

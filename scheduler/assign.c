@@ -137,8 +137,10 @@ static void put_migration(struct tick *tick, const struct job *job, const struct
         find_by_id(material->options, material->option_count, sizeof *material->options, &fact->id);
     if (vm != NULL)
         assign->vm = codec_vm_to(tick->arena, &vm->vm);
-    if (option != NULL)
+    if (option != NULL) {
         assign->options_json = (char *)option->options_json;
+        assign->server_name = (char *)option->server_name;
+    }
     assign->state = (Guts__V1__MigrationState)fact->state;
     assign->dry_run = fact->dry_run;
 }

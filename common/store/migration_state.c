@@ -283,14 +283,15 @@ bool migration_state_load_options(struct db *db, struct arena *arena, const stru
     if (count == 0)
         return true;
     if (!db_query_list(db, arena,
-                       "SELECT id, options_json FROM migrations WHERE id IN (%LIST%) ORDER BY id",
+                       "SELECT id, options_json, server_name FROM migrations"
+                       " WHERE id IN (%LIST%) ORDER BY id",
                        NULL, 0, bind_ids(arena, ids, count), count, &rows, err))
         return false;
     *ret_count = db_rows_count(rows);
     *ret_options = arena_calloc(arena, *ret_count + 1, sizeof **ret_options);
     for (size_t i = 0; i < *ret_count; i++)
-        (*ret_options)[i] =
-            (struct migration_option){db_rows_uuid(rows, i, 0), db_rows_text(rows, i, 1)};
+        (*ret_options)[i] = (struct migration_option){
+            db_rows_uuid(rows, i, 0), db_rows_text(rows, i, 1), db_rows_text(rows, i, 2)};
     return true;
 }
 

@@ -73,6 +73,7 @@ bool migration_disk_save(struct db *db, const struct migration_disk_fact *disks,
 struct migration_option {
     struct uuid id;
     const char *options_json;
+    const char *server_name;
 };
 bool migration_state_load_options(struct db *db, struct arena *arena, const struct uuid *ids,
                                   size_t count, struct migration_option **ret_options,

@@ -4,6 +4,7 @@
  */
 #include "common/store/vm_view.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "common/store/query.h"
@@ -148,23 +149,8 @@ bool vm_view_list(struct store *store, struct arena *arena, const struct vm_filt
     return true;
 }
 
-static bool get_row(struct store *store, struct arena *arena, const char *project,
-                    const struct uuid *id, struct vm_view *ret_vm, struct error *err)
-{
-    CLEANUP(query_fini) struct query query = {.arena = arena};
-    struct db_rows *rows;
-    query_add(&query, "SELECT " COLUMNS TABLES);
-    query_bind(&query, " AND v.id = ?", db_uuid(id));
-    query_match_text(&query, " AND v.project = ?", project);
-    if (!query_run(&query, store, &rows, err))
-        return false;
-    if (db_rows_count(rows) == 0)
-        return error_set(err, &FAULT_NOT_FOUND, "there is no vm \"%s\"", UUID_TEXT(id));
-    read_vm(rows, 0, ret_vm);
-    return true;
-}
-
 enum device_column {
+    DEVICE_VM,
     DEVICE_KIND,
     DEVICE_NUMBER,
     DEVICE_KEY,
@@ -206,38 +192,80 @@ static void read_nic(const struct db_rows *rows, size_t row, struct vm_nic *nic)
     nic->connected = db_rows_unsigned(rows, row, DEVICE_CONNECTED) != 0;
 }
 
-static bool get_devices(struct store *store, struct arena *arena, const struct uuid *id,
-                        struct vm *vm, struct error *err)
+static void take_device(const struct db_rows *rows, size_t row, struct vm *vm)
 {
-    static const char sql[] =
-        "SELECT 'disk', number, disk_key, bus, controller, controller_index, unit, "
-        "capacity_bytes, stored_bytes, format, NULL, NULL, NULL, NULL FROM vm_disks "
-        "WHERE vm_id = ? UNION ALL "
-        "SELECT 'nic', number, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, mac, model, "
-        "network, connected FROM vm_nics WHERE vm_id = ? ORDER BY 1, 2";
-    struct db_value values[] = {db_uuid(id), db_uuid(id)};
-    struct db_rows *rows;
-    if (!db_query(store_db(store), arena, sql, values, COUNT_OF(values), &rows, err))
-        return false;
-    size_t count = db_rows_count(rows);
-    vm->disks = arena_calloc(arena, count + 1, sizeof(*vm->disks));
-    vm->nics = arena_calloc(arena, count + 1, sizeof(*vm->nics));
-    for (size_t i = 0; i < count; i++) {
-        if (strcmp(db_rows_text(rows, i, DEVICE_KIND), "disk") == 0)
-            read_disk(rows, i, &vm->disks[vm->disk_count++]);
-        else
-            read_nic(rows, i, &vm->nics[vm->nic_count++]);
+    if (strcmp(db_rows_text(rows, row, DEVICE_KIND), "disk") == 0)
+        read_disk(rows, row, &vm->disks[vm->disk_count++]);
+    else
+        read_nic(rows, row, &vm->nics[vm->nic_count++]);
+}
+
+static struct vm_view *find_vm(struct vm_view *vms, size_t count, const struct uuid *id)
+{
+    for (size_t i = 0; i < count; i++)
+        if (uuid_equal(&vms[i].id, id))
+            return &vms[i];
+    return NULL;
+}
+
+/* The devices of one vm stand together, disks before NICs, each by number. */
+static void take_devices(struct arena *arena, const struct db_rows *rows, struct vm_view *vms,
+                         size_t vm_count)
+{
+    size_t count = db_rows_count(rows), next;
+    for (size_t row = 0; row < count; row = next) {
+        struct uuid id = db_rows_uuid(rows, row, DEVICE_VM);
+        for (next = row + 1; next < count; next++) {
+            struct uuid other = db_rows_uuid(rows, next, DEVICE_VM);
+            if (!uuid_equal(&id, &other))
+                break;
+        }
+        struct vm_view *view = find_vm(vms, vm_count, &id);
+        if (view == NULL)
+            continue; /* it was deleted between the two statements */
+        view->vm.disks = arena_calloc(arena, next - row, sizeof(*view->vm.disks));
+        view->vm.nics = arena_calloc(arena, next - row, sizeof(*view->vm.nics));
+        for (size_t i = row; i < next; i++)
+            take_device(rows, i, &view->vm);
     }
+}
+
+bool vm_view_get_many(struct store *store, struct arena *arena, const struct uuid *ids,
+                      size_t count, struct vm_view **ret_vms, struct error *err)
+{
+    static const char device_sql[] =
+        "SELECT vm_id, 'disk', number, disk_key, bus, controller, controller_index, unit, "
+        "capacity_bytes, stored_bytes, format, NULL, NULL, NULL, NULL FROM vm_disks "
+        "WHERE vm_id IN (%LIST%) UNION ALL "
+        "SELECT vm_id, 'nic', number, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, mac, model, "
+        "network, connected FROM vm_nics WHERE vm_id IN (%LIST%) ORDER BY 1, 2, 3";
+    struct db_value list[VM_VIEW_BATCH];
+    struct db_rows *rows, *devices;
+    assert(count <= VM_VIEW_BATCH);
+    for (size_t i = 0; i < count; i++)
+        list[i] = db_bytes(ids[i].bytes, UUID_BYTES);
+    if (!db_query_list(store_db(store), arena, "SELECT " COLUMNS TABLES " AND v.id IN (%LIST%)",
+                       NULL, 0, list, count, &rows, err) ||
+        !db_query_list(store_db(store), arena, device_sql, NULL, 0, list, count, &devices, err))
+        return false;
+    size_t found = db_rows_count(rows);
+    struct vm_view *vms = arena_calloc(arena, found + 1, sizeof(*vms));
+    for (size_t i = 0; i < found; i++)
+        read_vm(rows, i, &vms[i]);
+    take_devices(arena, devices, vms, found);
+    for (size_t i = 0; i < count; i++)
+        ret_vms[i] = find_vm(vms, found, &ids[i]);
     return true;
 }
 
 bool vm_view_get(struct store *store, struct arena *arena, const char *project,
                  const struct uuid *id, struct vm_view *ret_vm, struct error *err)
 {
-    struct vm_view vm = {0};
-    if (!get_row(store, arena, project, id, &vm, err) ||
-        !get_devices(store, arena, id, &vm.vm, err))
+    struct vm_view *vm;
+    if (!vm_view_get_many(store, arena, id, 1, &vm, err))
         return false;
-    *ret_vm = vm;
+    if (vm == NULL || (project != NULL && strcmp(vm->project, project) != 0))
+        return error_set(err, &FAULT_NOT_FOUND, "there is no vm \"%s\"", UUID_TEXT(id));
+    *ret_vm = *vm;
     return true;
 }

@@ -47,6 +47,12 @@ bool vm_view_list(struct store *store, struct arena *arena, const struct vm_filt
 /* With disks and NICs. */
 bool vm_view_get(struct store *store, struct arena *arena, const char *project,
                  const struct uuid *id, struct vm_view *ret_vm, struct error *err) MUST_CHECK;
+/* Many at once in two round trips, for requests that came at the same time: ret_vms holds one pointer
+ * for each id, NULL where there is no such vm. It does not look at projects: the caller compares. At
+ * most VM_VIEW_BATCH ids. */
+#define VM_VIEW_BATCH 64
+bool vm_view_get_many(struct store *store, struct arena *arena, const struct uuid *ids,
+                      size_t count, struct vm_view **ret_vms, struct error *err) MUST_CHECK;
 
 /* What the migrate call asks: many vms by name or id at once (an id wins over a name that looks
  * like one). Vms that are gone are found by id only. */

@@ -3,9 +3,12 @@
 
 #include <string.h>
 
+#include "migration/destination/local.h"
+
 /* One line a driver; the last is NULL. */
 const struct destination_driver *const destination_drivers[] = {
     &fake_destination,
+    &destination_local,
     NULL,
 };
 const size_t destination_driver_count = COUNT_OF(destination_drivers) - 1;

@@ -31,7 +31,8 @@ static const struct setting settings[] = {
 static const struct setting options[] = {
     {"store", SETTING_TEXT, false, false, false, "digest",
      "what is kept of disks: none, digest (proven, then dropped) or file"},
-    {"seconds", SETTING_INTEGER, false, false, false, "0", "pretended work before the server is made"},
+    {"seconds", SETTING_INTEGER, false, false, false, "0",
+     "pretended work before the server is made"},
     {"reserve_bytes", SETTING_INTEGER, false, false, false, "0",
      "conversion space to reserve for the migration"},
     {"stage_bytes", SETTING_INTEGER, false, false, false, "0",
@@ -92,7 +93,8 @@ static bool each_server(struct fake_destination *fake,
                         bool (*visit)(void *context, const char *file, const json_t *server),
                         void *context, struct error *err)
 {
-    int fd = openat(fake_world_directory(fake->world), "servers", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd =
+        openat(fake_world_directory(fake->world), "servers", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *servers = fd >= 0 ? fdopendir(fd) : NULL;
     if (!servers)
         return error_set_errno(err, errno, "opening the fake world's servers");
@@ -192,14 +194,15 @@ static bool open_file(struct fake_destination *fake, const char *file, uint64_t 
                       struct destination_disk *ret_disk, struct error *err)
 {
     struct stat status;
-    int fd = openat(fake_world_directory(fake->world), file, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW,
-                    0644);
+    int fd = openat(fake_world_directory(fake->world), file,
+                    O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
     if (fd < 0 || fstat(fd, &status) != 0) {
         fd_closep(&fd);
         return error_set_errno(err, errno, "opening \"%s\"", file);
     }
     bool old = (uint64_t)status.st_size == size_bytes;
-    struct disk_raw_plan plan = {.fd = fd, .writable = true, .lazy = true, .description = "fake disk"};
+    struct disk_raw_plan plan = {
+        .fd = fd, .writable = true, .lazy = true, .description = "fake disk"};
     struct destination_disk disk = {.reads_as_zero = true, .resumable = old};
     if (!(old ? disk_raw_open(&plan, &disk.disk, err)
               : disk_raw_create(&plan, size_bytes, &disk.disk, err)))
@@ -318,7 +321,8 @@ static bool pretend(struct fake_destination *fake, const struct destination_plan
         if (number != 0)
             return error_set_errno(err, number, "taking conversion space");
     }
-    return work_wait_ms(fake->work, (uint64_t)settings_integer(plan->options, "seconds") * 1000, err);
+    return work_wait_ms(fake->work, (uint64_t)settings_integer(plan->options, "seconds") * 1000,
+                        err);
 }
 
 static bool fake_deploy(struct destination *destination, const struct destination_plan *plan,
@@ -435,8 +439,9 @@ static bool fake_sweep(struct destination *destination, const struct destination
                        struct error *err)
 {
     struct fake_destination *fake = (struct fake_destination *)destination;
-    CLEANUP(xfreep) char *mine = xasprintf("%s-%u-", UUID_TEXT(work_owner(fake->work)),
-                                           work_token(fake->work)->attempt);
+    CLEANUP(xfreep)
+    char *mine =
+        xasprintf("%s-%u-", UUID_TEXT(work_owner(fake->work)), work_token(fake->work)->attempt);
     bool existed = false;
     if (!work_fence(fake->work, err) || !remove_servers(fake, plan->vm->key, &existed, err))
         return false;
@@ -460,7 +465,7 @@ static uint64_t fake_staging_bytes(const struct settings *given, const struct se
     return bytes > 0 ? (uint64_t)bytes : 0;
 }
 
-static const char *const features[] = {"random", "stages", NULL};
+static const char *const features[] = {"random", NULL};
 
 const struct destination_driver fake_destination = {
     .name = "fake",

@@ -116,7 +116,9 @@ static bool make_vm(struct fake_source *fake, int64_t number, struct arena *aren
     vm->nics[0] = (struct vm_nic){
         .mac = arena_printf(arena, "02:fa:6e:%02x:%02x:%02x", (unsigned)(number >> 16 & 255),
                             (unsigned)(number >> 8 & 255), (unsigned)(number & 255)),
-        .model = "virtio", .network = "default", .connected = true};
+        .model = "virtio",
+        .network = "default",
+        .connected = true};
     *ret_vm = vm;
     return read_power(fake, number, vm->key, &vm->power, err);
 }
@@ -193,8 +195,8 @@ static bool set_power(struct fake_source *fake, const char *key, bool on, struct
 static bool fake_stop(struct source *source, const struct vm *vm, struct error *err)
 {
     struct fake_source *fake = (struct fake_source *)source;
-    struct ledger_entry entry = {.end = END_SOURCE, .kind = "power", .key = vm->key,
-                                 .prior_json = "{\"power\":\"on\"}"};
+    struct ledger_entry entry = {
+        .end = END_SOURCE, .kind = "power", .key = vm->key, .prior_json = "{\"power\":\"on\"}"};
     const struct ledger_entry *stored;
     return work_intend(fake->work, &entry, &stored, err) && work_fence(fake->work, err) &&
            set_power(fake, vm->key, false, err) && work_made(fake->work, stored, "off", err);

@@ -83,9 +83,14 @@ static void fake_close(struct disk *disk)
 
 static const struct disk_ops source_ops = {
     .name = "fake", .read = fake_read, .extents = fake_extents, .close = fake_close};
-static const struct disk_ops null_ops = {
-    .name = "null", .read = fake_read, .extents = fake_extents, .close = fake_close,
-    .write = forget, .zero = forget_zero, .flush = nothing, .finish = nothing};
+static const struct disk_ops null_ops = {.name = "null",
+                                         .read = fake_read,
+                                         .extents = fake_extents,
+                                         .close = fake_close,
+                                         .write = forget,
+                                         .zero = forget_zero,
+                                         .flush = nothing,
+                                         .finish = nothing};
 
 struct disk *fake_disk_new(const struct fake_disk_plan *plan)
 {

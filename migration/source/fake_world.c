@@ -77,7 +77,8 @@ void fake_world_unlock(struct fake_world *world)
 bool fake_world_get(const struct fake_world *world, const char *name, struct buffer *ret_content,
                     bool *ret_exists, struct error *err)
 {
-    CLEANUP(fd_closep) int fd = openat(world->directory_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    CLEANUP(fd_closep)
+    int fd = openat(world->directory_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     struct stat status;
     *ret_exists = fd >= 0;
     if (fd < 0)
@@ -98,8 +99,8 @@ bool fake_world_put(struct fake_world *world, const char *name, const char *cont
                     struct error *err)
 {
     CLEANUP(xfreep) char *draft = xasprintf("%s.%d.draft", name, (int)getpid());
-    CLEANUP(fd_closep) int fd =
-        openat(world->directory_fd, draft, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    CLEANUP(fd_closep)
+    int fd = openat(world->directory_fd, draft, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     if (fd < 0)
         return error_set_errno(err, errno, "making \"%s\"", draft);
     if (!file_write_all(fd, content, strlen(content), err))
@@ -120,17 +121,18 @@ bool fake_world_log(struct fake_world *world, enum end end, const char *deed, co
                     const char *detail, struct error *err)
 {
     const struct token *token = work_token(world->work);
-    json_t *line = json_pack(
-        "{s:I, s:I, s:s, s:s, s:I, s:I, s:s, s:s, s:s, s:s}", "at_us", (json_int_t)clock_wall_us(),
-        "mono_ms", (json_int_t)clock_mono_ms(), "owner", UUID_TEXT(work_owner(world->work)), "job",
-        UUID_TEXT(&token->job), "attempt", (json_int_t)token->attempt, "run",
-        (json_int_t)token->run, "end", end_name(end), "deed", deed, "key", key, "detail",
-        detail ? detail : "");
+    json_t *line =
+        json_pack("{s:I, s:I, s:s, s:s, s:I, s:I, s:s, s:s, s:s, s:s}", "at_us",
+                  (json_int_t)clock_wall_us(), "mono_ms", (json_int_t)clock_mono_ms(), "owner",
+                  UUID_TEXT(work_owner(world->work)), "job", UUID_TEXT(&token->job), "attempt",
+                  (json_int_t)token->attempt, "run", (json_int_t)token->run, "end", end_name(end),
+                  "deed", deed, "key", key, "detail", detail ? detail : "");
     CLEANUP(xfreep) char *text = line ? json_dumps(line, JSON_COMPACT) : NULL;
     json_decref(line);
     CLEANUP(xfreep) char *whole = xasprintf("%s\n", text ? text : "{}");
-    CLEANUP(fd_closep) int fd = openat(world->directory_fd, "log",
-                                       O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0644);
+    CLEANUP(fd_closep)
+    int fd = openat(world->directory_fd, "log",
+                    O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0644);
     if (fd < 0)
         return error_set_errno(err, errno, "opening the fake world's log");
     return file_write_all(fd, whole, strlen(whole), err);
@@ -164,8 +166,8 @@ static bool counts(struct fake_world *world, const json_t *rule, size_t index)
     bool exists;
     CLEANUP(buffer_fini) struct buffer text = {0};
     const char *id = json_string_value(json_object_get(rule, "id"));
-    CLEANUP(xfreep) char *name =
-        id && !strchr(id, '/') ? xasprintf("rules/%s", id) : xasprintf("rules/%zu", index);
+    CLEANUP(xfreep)
+    char *name = id && !strchr(id, '/') ? xasprintf("rules/%s", id) : xasprintf("rules/%zu", index);
     if (!fake_world_get(world, name, &text, &exists, &ignored))
         return false;
     long long used = exists ? strtoll(text.data, NULL, 10) : 0;
@@ -195,8 +197,7 @@ static bool judge(struct fake_world *world, enum end end, const char *deed, cons
     json_t *rules = exists ? json_loadb(text.data, text.length, 0, NULL) : NULL;
     size_t index;
     json_t *rule;
-    json_array_foreach(rules, index, rule)
-    {
+    json_array_foreach(rules, index, rule) {
         if (!matches(world, rule, index, end, deed, key))
             continue;
         *ret_delay_ms += (uint64_t)json_integer_value(json_object_get(rule, "delay_ms"));

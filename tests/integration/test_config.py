@@ -10,11 +10,12 @@ import pytest
 TOP = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("GUTS_BUILD", TOP / "build"))
 DAEMONS = {"guts-api": "api", "guts-scheduler": "scheduler", "guts-migration": "migration"}
+PROGRAMS = DAEMONS | {"guts-manage": "manage"}
 KEY = "first AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n"
 
 
 def daemon(name, *options):
-    done = subprocess.run([BUILD / DAEMONS[name] / name, *options], text=True, timeout=20,
+    done = subprocess.run([BUILD / PROGRAMS[name] / name, *options], text=True, timeout=20,
                           capture_output=True)
     return done.returncode, done.stdout + done.stderr
 
@@ -60,7 +61,15 @@ def test_an_example_loads_as_it_is_and_with_all_defaults_spelled_out(name, tmp_p
         assert (status, "is fine" in output) == (0, True), output
 
 
-@pytest.mark.parametrize("name", DAEMONS)
+def test_the_example_of_guts_manage_loads(tmp_path):
+    text = example("guts-manage").replace('# addresses = [ "127.0.0.1:3306" ]', 'addresses = [ "127.0.0.1:1" ]')
+    path = tmp_path / "guts-manage.conf"
+    path.write_text(installed(text, tmp_path))
+    status, output = daemon("guts-manage", "--config", path, "token-list")
+    assert status == 4, output  # the configuration is right; nothing listens on port 1
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
 def test_an_example_names_every_key_and_no_other(name):
     status, output = daemon(name, "--help-config")
     assert status == 0

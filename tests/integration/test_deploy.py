@@ -4,6 +4,7 @@ import json
 import pathlib
 import re
 import subprocess
+import time
 
 import pika
 import pymysql
@@ -122,12 +123,14 @@ def prepared(_broker_session, tmp_path_factory):
             pika.PlainCredentials(kind, f"secret-{kind}"))))
         return connections[-1].channel()
 
-    leader = channel("guts-scheduler")
-    for name in ("guts.v1.scheduler", "guts.v1.scheduler.bulk", "guts.v1.node.n1", "guts.v1.dead"):
-        leader.queue_declare(name, durable=True, arguments={"x-queue-type": "quorum"})
-    for name, kind in (("guts.v1", "topic"), ("guts.v1.changes", "fanout"), ("guts.v1.dead", "topic")):
-        leader.exchange_declare(name, kind, durable=True)
-    leader.queue_bind("guts.v1.scheduler", "guts.v1", "guts.v1.scheduler")
+    for kind in KINDS:  # what every daemon declares when it connects
+        connected = channel(kind)
+        connected.exchange_declare("guts.v1", "topic", durable=True)
+        connected.exchange_declare("guts.v1.changes", "fanout", durable=True)
+        declare(connected, "guts.v1.dead")
+    for name in ("guts.v1.scheduler", "guts.v1.scheduler.bulk"):
+        declare(channel("guts-scheduler"), name)
+    declare(channel("guts-migration"), "guts.v1.node.n1")
     channel.vhost = vhost
     channel.server = server
     yield channel
@@ -139,6 +142,12 @@ def prepared(_broker_session, tmp_path_factory):
         server.ctl("delete_user", kind)
 
 
+def declare(channel, name):
+    """A durable quorum queue, reached by its name."""
+    channel.queue_declare(name, durable=True, arguments={"x-queue-type": "quorum"})
+    channel.queue_bind(name, "guts.v1", name)
+
+
 def assert_refused(act):
     with pytest.raises(pika.exceptions.ChannelClosedByBroker) as caught:
         act()
@@ -148,14 +157,12 @@ def assert_refused(act):
 def test_only_the_scheduler_reads_its_queues(prepared):
     assert prepared("guts-scheduler").basic_get("guts.v1.scheduler") == (None, None, None)
     for kind in ("guts-api", "guts-migration"):
-        for queue in ("guts.v1.scheduler", "guts.v1.scheduler.bulk"):
+        for queue in ("guts.v1.scheduler", "guts.v1.scheduler.bulk", "guts.v1.dead"):
             assert_refused(lambda k=kind, q=queue: prepared(k).basic_get(q))
 
 
 def test_a_node_reads_its_queue_and_reaches_the_scheduler(prepared):
     node = prepared("guts-migration")
-    node.queue_declare("guts.v1.node.n1", durable=True, arguments={"x-queue-type": "quorum"})
-    node.queue_bind("guts.v1.node.n1", "guts.v1", "guts.v1.node.n1")
     assert node.basic_get("guts.v1.node.n1") == (None, None, None)
     node.confirm_delivery()
     node.basic_publish("guts.v1", "guts.v1.scheduler", b"x", mandatory=True)
@@ -176,6 +183,20 @@ def test_an_api_hears_changes_and_sends_hints(prepared):
     api.basic_publish("guts.v1", "guts.v1.scheduler", b"wake", mandatory=True)
     assert_refused(lambda: prepared("guts-api").basic_get("guts.v1.node.n1"))
     assert_refused(lambda: prepared("guts-api").queue_delete("guts.v1.node.n1"))
+
+
+def test_what_is_rejected_goes_to_the_dead_letters(prepared):
+    leader = prepared("guts-scheduler")
+    leader.queue_purge("guts.v1.scheduler")
+    leader.confirm_delivery()
+    leader.basic_publish("guts.v1", "guts.v1.scheduler", b"poison", mandatory=True)
+    method, _, body = leader.basic_get("guts.v1.scheduler")
+    assert body == b"poison"
+    leader.basic_nack(method.delivery_tag, requeue=False)
+    deadline = time.monotonic() + 10
+    while (letter := leader.basic_get("guts.v1.dead", auto_ack=True))[2] is None:
+        assert time.monotonic() < deadline, "no dead letter"
+    assert letter[2] == b"poison"
 
 
 def test_every_queue_is_bounded_by_a_policy(prepared):

@@ -309,8 +309,7 @@ CREATE TABLE IF NOT EXISTS steps (
   finished_at    BIGINT UNSIGNED NULL,
   fault_code     VARCHAR(48) CHARACTER SET ascii NULL,
   fault_text     VARCHAR(1024) NULL,
-  PRIMARY KEY (job_id, attempt, number),
-  KEY by_owner (owner_id, job_id, attempt, number)
+  PRIMARY KEY (owner_id, job_id, attempt, number)       -- an owner's steps lie together
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 
 -- Which pages of a discover or catalog job have come; nothing vanishes until all have. Rows go with

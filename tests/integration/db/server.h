@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Which database server a test program speaks to, from its environment: GUTS_TEST_DB_ADDRESS, _USER,
- * _PASSWORD (may be empty), _NAME, and _PID where a test freezes the server.
+ * _PASSWORD (may be empty), _NAME, _TLS_CA (may be absent: no TLS), and _PID where a test freezes it.
  */
 #ifndef GUTS_TESTS_INTEGRATION_DB_SERVER_H
 #define GUTS_TESTS_INTEGRATION_DB_SERVER_H
@@ -35,7 +35,7 @@ static inline void test_server_settings(struct db_settings *ret_settings)
         .database = test_server_need("GUTS_TEST_DB_NAME"),
         .user = test_server_need("GUTS_TEST_DB_USER"),
         .password = password,
-        .tls_ca = "",
+        .tls_ca = getenv("GUTS_TEST_DB_TLS_CA") != NULL ? getenv("GUTS_TEST_DB_TLS_CA") : "",
         .tls_certificate = "",
         .tls_key = "",
         .connect_timeout_ms = 2000,

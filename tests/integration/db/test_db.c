@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/types.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "common/base/clock.h"
 #include "common/db/db.h"
@@ -230,6 +232,47 @@ static void a_lock_wait_rolls_the_whole_transaction_back(void **state)
     assert_int_equal(count_rows(world.db), 1);
 }
 
+/* The other half of the deadlock: holds row 2 and wants row 1. Exit status: 0 passed, 1 lost. */
+static int hold_two_want_one(int ready)
+{
+    struct error err = {0};
+    struct db *db = db_new(&settings);
+    if (!db_begin(db, &err) || !raise_text(db, 2, &err) || write(ready, "x", 1) != 1)
+        return 2;
+    bool done = raise_text(db, 1, &err) && db_commit(db, &err);
+    if (!done && err.fault != &FAULT_DB_DEADLOCK)
+        return 3;
+    db_rollback(db);
+    db_free(db);
+    return done ? 0 : 1;
+}
+
+static void of_two_that_want_each_others_rows_one_loses(void **state)
+{
+    struct error err = {0};
+    int ready[2], status = 0;
+    char byte;
+    OK(insert(world.db, 1, &err));
+    OK(insert(world.db, 2, &err));
+    assert_int_equal(pipe(ready), 0);
+    pid_t child = fork();
+    if (child == 0)
+        _exit(hold_two_want_one(ready[1]));
+    struct db *own = db_new(&settings); /* a connection is not shared with a child */
+    OK(db_begin(own, &err));
+    OK(raise_text(own, 1, &err));
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    bool done = raise_text(own, 2, &err) && db_commit(own, &err);
+    assert_true(done || err.fault == &FAULT_DB_DEADLOCK);
+    db_rollback(own);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), done ? 1 : 0);
+    db_free(own);
+    close(ready[0]);
+    close(ready[1]);
+}
+
 static void a_connection_killed_while_idle_costs_nothing(void **state)
 {
     struct error err = {0};
@@ -338,6 +381,7 @@ int main(void)
         TEST(duplicates_are_told_and_leave_the_transaction_whole),
         TEST(a_wrong_statement_is_internal),
         TEST(a_lock_wait_rolls_the_whole_transaction_back),
+        TEST(of_two_that_want_each_others_rows_one_loses),
         TEST(a_connection_killed_while_idle_costs_nothing),
         TEST(a_connection_killed_in_a_transaction_is_surely_rolled_back),
         TEST(a_commit_on_a_killed_connection_is_uncertain),

@@ -3,6 +3,8 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "common/store/migration_view.h"
 
@@ -86,6 +88,56 @@ static void an_end_that_is_gone_refuses_the_whole_chunk(void **state)
     rows[1].destination_id = uuid_new();
     FAILS(create(rows, 2, results), FAULT_NOT_FOUND);
     assert_int_equal(world_number("SELECT COUNT(*) FROM migrations"), 0);
+}
+
+enum { RACED = 700 };
+
+/* Creates a migration for each vm; returns how many were created, or −1. */
+static int create_all(struct store *store, const struct uuid *vms)
+{
+    struct migration_new *rows = arena_calloc(world.arena, RACED, sizeof(*rows));
+    struct migration_created *results = arena_calloc(world.arena, RACED, sizeof(*results));
+    size_t done;
+    int created = 0;
+    for (size_t i = 0; i < RACED; i++)
+        rows[i] = new_row(&vms[i]);
+    if (!migration_create(store, &shared, rows, RACED, NULL, NULL, results, &done, &world.err)) {
+        print_error("%s\n", world.err.text);
+        return -1;
+    }
+    for (size_t i = 0; i < RACED; i++)
+        created += uuid_is_nil(&results[i].existing);
+    return created;
+}
+
+static void two_callers_at_once_open_one_migration_a_vm(void **state)
+{
+    struct uuid vms[RACED];
+    int pipes[2], theirs = -1, status;
+    world_ends();
+    for (size_t i = 0; i < RACED; i++)
+        vms[i] = uuid_new();
+    assert_int_equal(pipe(pipes), 0);
+    pid_t child = fork();
+    struct store *own = store_new(&world.settings);
+    if (child == 0) {
+        for (size_t i = 0; i < RACED / 2; i++) { /* from the other end: they meet head on */
+            struct uuid kept = vms[i];
+            vms[i] = vms[RACED - 1 - i];
+            vms[RACED - 1 - i] = kept;
+        }
+        int created = create_all(own, vms);
+        _exit(write(pipes[1], &created, sizeof(created)) == sizeof(created) ? 0 : 1);
+    }
+    int ours = create_all(own, vms);
+    assert_int_equal(read(pipes[0], &theirs, sizeof(theirs)), sizeof(theirs));
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(ours >= 0 && theirs >= 0);
+    assert_int_equal(ours + theirs, RACED);
+    assert_int_equal(world_number("SELECT COUNT(*) FROM migrations"), RACED);
+    store_free(own);
+    close(pipes[0]);
+    close(pipes[1]);
 }
 
 struct announced {
@@ -298,6 +350,7 @@ int main(void)
         TEST(asking_again_answers_with_the_one_that_exists),
         TEST(rows_of_our_own_ids_count_as_created),
         TEST(an_end_that_is_gone_refuses_the_whole_chunk),
+        TEST(two_callers_at_once_open_one_migration_a_vm),
         TEST(many_are_announced_chunk_by_chunk),
         TEST(a_page_shows_every_child_in_order),
         TEST(many_pages_come_at_once_each_with_its_own_children),

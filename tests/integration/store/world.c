@@ -65,12 +65,18 @@ static void empty_tables(void)
     world_sql("UPDATE leader SET event_number = 0");
 }
 
-int world_begin(void **state)
+int world_open(void **state)
 {
-    unsigned from, to;
     world = (struct world){.arena = arena_new()};
     test_server_settings(&world.settings);
     world.store = store_new(&world.settings);
+    return 0;
+}
+
+int world_begin(void **state)
+{
+    unsigned from, to;
+    world_open(state);
     OK(store_schema_sync(world.store, &from, &to, &world.err));
     empty_tables();
     return 0;

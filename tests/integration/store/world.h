@@ -30,6 +30,7 @@ void world_ok(bool done, const char *call);
 void world_fails(bool done, const struct fault *expected, const char *call);
 
 int world_begin(void **state); /* schema in place, all tables empty */
+int world_open(void **state);  /* leaves what is in the tables */
 int world_end(void **state);
 #define TEST(name) cmocka_unit_test_setup_teardown(name, world_begin, world_end)
 

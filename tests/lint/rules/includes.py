@@ -29,11 +29,11 @@ GENERATED = ("proto/guts.pb-c.h",)
 # A library's header, and the only places that may include it.
 LIBRARIES = {
     r"mysql\.h|mysql/.*|mariadb/.*": (r"common/db/(\w+\.c|inside\.h)", 1),
-    r"amqp.*\.h|rabbitmq-c/.*": (r"proto/\w+\.c", 1),
+    r"amqp.*\.h|rabbitmq-c/.*": (r"proto/bus_amqp\.h", 1),
     r"curl/.*": (r"common/http/client\.c|migration/disk/http\w*\.c", 2),
     r"libconfig\.h": (r"common/conf/\w+\.c", 1),
     r"microhttpd\.h": (r"common/http/\w+\.[ch]", 9),
-    r"libnbd\.h": (r"migration/disk/\w+\.c", 1),
+    r"libnbd\.h": (r"migration/disk/nbd\w*\.[ch]", 2),
     r"systemd/.*": (r"-", 0),
     r"glib.*|gio/.*": (r"-", 0),
 }

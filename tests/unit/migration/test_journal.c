@@ -143,8 +143,7 @@ static void a_record_beyond_its_bound_is_refused(void **state)
     struct journal *journal;
     assert_true(journal_open(directory, &journal, &err));
     CLEANUP(xfreep) char *much = xcalloc(1, JOURNAL_RECORD_MOST_BYTES + 1);
-    assert_false(
-        journal_append(journal, JOURNAL_STEP, much, JOURNAL_RECORD_MOST_BYTES + 1, &err));
+    assert_false(journal_append(journal, JOURNAL_STEP, much, JOURNAL_RECORD_MOST_BYTES + 1, &err));
     assert_ptr_equal(err.fault, &FAULT_TOO_LARGE);
     journal_close(journal);
 }

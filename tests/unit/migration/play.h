@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A scheduler that is played for tests of the node: it renews leases, stores the ledger, reads
+ * reports and results, on the bus in memory. It fails the test itself where a message is wrong.
+ */
+#ifndef GUTS_TESTS_UNIT_MIGRATION_PLAY_H
+#define GUTS_TESTS_UNIT_MIGRATION_PLAY_H
+
+#include "tests/unit/check.h"
+
+#include "common/base/clock.h"
+#include "migration/node.h"
+#include "proto/codec.h"
+
+#define PATIENCE_MS 20000
+#define ENTRIES_MOST 64
+
+struct play {
+    struct arena *arena;
+    struct bus_memory *broker;
+    struct bus *scheduler;
+    struct bus *bus; /* the node's */
+    struct node *node;
+    struct node_settings settings;
+    struct worker_settings worker;
+    char directory[64];
+    const char *pool, *world;
+    /* what it does */
+    bool renews;
+    bool answers;
+    bool asks_again; /* for a full report */
+    enum wanted wanted;
+    Guts__V1__LedgerVerdict verdict;
+    /* what it saw */
+    char instance[64];
+    struct uuid pool_id, job, owner;
+    struct ledger_entry ledger[ENTRIES_MOST];
+    size_t ledger_count;
+    size_t ledger_copies;
+    unsigned accepts, refuses, reports, finishes, writes, pages, vms;
+    char refuse_code[64];
+    uint32_t run;
+    uint64_t done_bytes, read_bytes;
+    uint32_t resumes;
+    bool declared, gone, last_page;
+    enum migration_state reached;
+    Guts__V1__Outcome outcome;
+    char fault[64];
+    char fault_text[512];
+    char evidence[4096];
+};
+
+struct wish {
+    enum job_kind kind;
+    uint32_t attempt;
+    const char *settings; /* of the source: ", \"vms\": 3" */
+    const char *options;
+    bool dry_run;
+    const char *password;   /* of the source, sealed; NULL: none */
+    const char *sealed_for; /* a path; NULL: the world's */
+};
+
+/* A source that is slow enough to strike in mid-copy: 32 MiB in a second. */
+#define SLOW ", \"disk_bytes\": 33554432, \"data_percent\": 100, \"bytes_per_second\": 33554432"
+
+void play_turn(struct play *play);
+void play_start_node(struct play *play);
+void play_stop_node(struct play *play);
+int play_set_up(void **state);
+int play_tear_down(void **state);
+void play_assign(struct play *play, const struct wish *wish);
+const struct ledger_entry *play_entry_of(const struct play *play, const char *kind);
+unsigned play_count_deeds(struct play *play, const char *deed);
+void play_control(struct play *play, const char *rules);
+bool play_directory_exists(const struct play *play);
+pid_t play_worker_pid(const struct play *play);
+
+/* Turns the world until the expression holds. */
+#define AWAIT(play, expression)                                                                    \
+    do {                                                                                           \
+        uint64_t patience = clock_mono_ms() + PATIENCE_MS;                                         \
+        while (!(expression) && clock_mono_ms() < patience)                                        \
+            play_turn(play);                                                                       \
+        assert_true(expression);                                                                   \
+    } while (0)
+
+#endif
