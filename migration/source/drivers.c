@@ -3,11 +3,13 @@
 
 #include <string.h>
 
+#include "migration/source/ova.h"
 #include "migration/source/workstation.h"
 
 /* One line a driver; the last is NULL. */
 const struct source_driver *const source_drivers[] = {
     &fake_source,
+    &source_ova,
     &source_workstation,
     NULL,
 };
