@@ -17,6 +17,15 @@
 #include "common/base/memory.h"
 #include "migration/channel.h"
 
+/* A sanitizer's shadow memory counts as data, all terabytes of it. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED true
+#elif defined(__has_feature)
+#define SANITIZED (__has_feature(address_sanitizer) || __has_feature(thread_sanitizer))
+#else
+#define SANITIZED false
+#endif
+
 static int pidfd_open_(pid_t pid)
 {
     return (int)syscall(SYS_pidfd_open, pid, 0);
@@ -60,7 +69,7 @@ static void become_worker(const char *verb, int socket_fd, int lease_fd, int std
         _exit(126);
     limit(RLIMIT_CORE, 0, 0);
     limit(RLIMIT_NOFILE, limits->open_files, limits->open_files);
-    if (limits->memory_bytes > 0)
+    if (limits->memory_bytes > 0 && !SANITIZED)
         limit(RLIMIT_DATA, limits->memory_bytes, RLIM_INFINITY);
     char *const argv[] = {"guts-migration", (char *)verb, NULL};
     execv("/proc/self/exe", argv);

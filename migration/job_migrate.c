@@ -215,25 +215,46 @@ static void answer_dry_run(struct run *run)
     run->answer = json_pack("{s:o}", "steps", names);
 }
 
+/* One disk's part of the evidence: what was read and written, and how the other end proved it. */
+static void gather_disk(const json_t *state, json_t *content, json_t *transport)
+{
+    json_t *disk = json_object();
+    json_t *proof = json_deep_copy(json_object_get(state, "evidence"));
+    static const char *const names[] = {"number", "digest", "bytes_read", "bytes_written"};
+    for (size_t i = 0; i < COUNT_OF(names); i++)
+        json_object_set(disk, names[i], json_object_get(state, names[i]));
+    json_array_append_new(content, disk);
+    if (proof)
+        json_object_set(proof, "number", json_object_get(state, "number"));
+    json_array_append_new(transport, proof ? proof : json_null());
+}
+
+static json_int_t sum(const json_t *disks, const char *name)
+{
+    json_int_t total = 0;
+    for (size_t i = 0; i < json_array_size(disks); i++)
+        total += json_integer_value(json_object_get(json_array_get(disks, i), name));
+    return total;
+}
+
 /* What the steps of all runs have proven, in one object. */
 static void gather_evidence(struct run *run)
 {
-    json_t *content = json_array();
-    uint64_t read = 0, written = 0;
+    json_t *content = json_array(), *transport = json_array();
     for (size_t i = 0; i < run->vm->disk_count; i++) {
         char name[32];
         snprintf(name, sizeof(name), "disk %zu", i);
-        const json_t *state = progress_step(run->progress, name);
-        read += (uint64_t)json_integer_value(json_object_get(state, "bytes_read"));
-        written += (uint64_t)json_integer_value(json_object_get(state, "bytes_written"));
-        json_array_append(content, (json_t *)state);
+        gather_disk(progress_step(run->progress, name), content, transport);
     }
     run->evidence =
-        json_pack("{s:{s:s, s:o, s:I, s:I, s:I}}", "content", "algorithm", "xxh3-128-tree", "disks",
-                  content, "bytes_read", (json_int_t)read, "bytes_written", (json_int_t)written,
-                  "resumes", (json_int_t)work_resumes(run->work));
+        json_pack("{s:o, s:{s:s, s:I, s:I, s:I, s:o}}", "transport", transport, "content",
+                  "algorithm", "xxh3-128-tree", "bytes_read", sum(content, "bytes_read"),
+                  "bytes_written", sum(content, "bytes_written"), "resumes",
+                  (json_int_t)work_resumes(run->work), "disks", content);
     json_object_update_missing(run->evidence,
                                json_object_get(progress_step(run->progress, "verify"), "proof"));
+    if (!json_object_get(run->evidence, "boot"))
+        json_object_set_new(run->evidence, "boot", json_null());
     run->server = json_incref(json_object_get(progress_step(run->progress, "deploy"), "server"));
 }
 

@@ -120,6 +120,7 @@ static void on_change(void *context, struct held *held)
         metric_add(&metric_crashed, 1);
     if (held->state != HELD_FINISHED)
         return;
+    log_info("job_finished", "%s", job_kind_name(held->assign.kind));
     metric_add(&metric_finished, 1);
     node_tell_finished(node, held);
 }

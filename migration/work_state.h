@@ -10,7 +10,7 @@
 
 #include "migration/work_inside.h"
 
-#define WORK_STEPS_MOST 24
+#define WORK_STEPS_MOST 160
 #define WORK_NOTES_KEPT 10
 #define WORK_NOTES_MOST 200
 #define WORK_CONTROLS_MOST (VM_DISKS_MOST + 8)
