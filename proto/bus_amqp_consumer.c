@@ -42,12 +42,34 @@ void consumer_lost(struct consumer *consumer)
     tags_reset(&consumer->tags);
 }
 
+static void channel_close(struct consumer *consumer, struct link *link)
+{
+    amqp_channel_close_t close = {.reply_code = AMQP_REPLY_SUCCESS};
+
+    consumer->state = CONSUMER_CLOSING;
+    consumer->asked_at_ms = clock_mono_ms();
+    consumer->generation = 0;
+    link_send(link, consumer->channel, AMQP_CHANNEL_CLOSE_METHOD, &close);
+}
+
 /* -- beginning: open, limit, declare, bind, subscribe -------------------------------------------- */
+
+/* An answer that does not come within twice the time to connect never comes: a quorum queue without
+ * a leader keeps its channel waiting for ever. */
+static bool is_overdue(const struct consumer *consumer, const struct link *link)
+{
+    return consumer->state != CONSUMER_IDLE && consumer->state != CONSUMER_ACTIVE &&
+           clock_mono_ms() > consumer->asked_at_ms + 2 * link->settings->connect_timeout_ms;
+}
 
 void consumer_tend(struct consumer *consumer, struct link *link, uint16_t *generation)
 {
     amqp_channel_open_t open = {0};
 
+    if (is_overdue(consumer, link)) {
+        link_drop(link, "the broker does not answer about a queue");
+        return;
+    }
     if (consumer->state != CONSUMER_IDLE || consumer->unwanted ||
         clock_mono_ms() < consumer->retry_at_ms)
         return;
@@ -56,6 +78,7 @@ void consumer_tend(struct consumer *consumer, struct link *link, uint16_t *gener
         ++*generation;
     consumer->generation = *generation;
     consumer->state = CONSUMER_OPENING;
+    consumer->asked_at_ms = clock_mono_ms();
     link_send(link, consumer->channel, AMQP_CHANNEL_OPEN_METHOD, &open);
 }
 
@@ -85,18 +108,28 @@ static amqp_table_entry_t argument_number(const char *key, int64_t number)
     };
 }
 
+static amqp_table_entry_t argument_yes(const char *key)
+{
+    return (amqp_table_entry_t){
+        .key = bytes_of(key),
+        .value = {.kind = AMQP_FIELD_KIND_BOOLEAN, .value.boolean = true},
+    };
+}
+
 static void declare(struct consumer *consumer, struct link *link)
 {
     bool is_changes = consumer->queue.kind == BUS_QUEUE_CHANGES;
-    amqp_table_entry_t entries[2];
+    amqp_table_entry_t entries[3];
     int count = 0;
 
     if (is_changes)
         entries[count++] = argument_number("x-max-length", CHANGES_MOST); /* drops the oldest */
     else
         entries[count++] = argument_text("x-queue-type", "quorum");
-    if (consumer->queue.kind == BUS_QUEUE_NODE)
+    if (consumer->queue.kind == BUS_QUEUE_NODE) {
         entries[count++] = argument_number("x-expires", NODE_QUEUE_EXPIRES_MS);
+        entries[count++] = argument_yes("x-single-active-consumer");
+    }
     amqp_queue_declare_t queue = {
         .queue = bytes_of(consumer->queue.name),
         .durable = !is_changes,
@@ -108,11 +141,27 @@ static void declare(struct consumer *consumer, struct link *link)
     link_send(link, consumer->channel, AMQP_QUEUE_DECLARE_METHOD, &queue);
 }
 
+/* Quorum queues know no exclusive consumers: so the second one sees the first and withdraws; of two
+ * that came at the same moment the broker serves one alone (x-single-active-consumer). */
+static bool is_taken(const struct consumer *consumer, struct link *link,
+                     const amqp_queue_declare_ok_t *declared)
+{
+    if (consumer->queue.kind != BUS_QUEUE_NODE || declared->consumer_count == 0)
+        return false;
+    snprintf(link->error, sizeof(link->error), "queue \"%.100s\" is in exclusive use",
+             consumer->queue.name);
+    return true;
+}
+
 static void bind(struct consumer *consumer, struct link *link,
                  const amqp_queue_declare_ok_t *declared)
 {
     bool is_changes = consumer->queue.kind == BUS_QUEUE_CHANGES;
 
+    if (is_taken(consumer, link, declared)) {
+        channel_close(consumer, link);
+        return;
+    }
     snprintf(consumer->name, sizeof(consumer->name), "%.*s",
              (int)(declared->queue.len < 255 ? declared->queue.len : 255),
              (const char *)declared->queue.bytes);
@@ -129,7 +178,6 @@ static void subscribe(struct consumer *consumer, struct link *link)
 {
     amqp_basic_consume_t consume = {
         .queue = bytes_of(consumer->name),
-        .exclusive = consumer->queue.kind == BUS_QUEUE_NODE,
     };
 
     consumer->state = CONSUMER_SUBSCRIBING;
@@ -155,15 +203,6 @@ static void refused(struct consumer *consumer, struct link *link, const amqp_cha
              (const char *)close->reply_text.bytes);
     link_send(link, consumer->channel, AMQP_CHANNEL_CLOSE_OK_METHOD, &ok);
     rest(consumer);
-}
-
-static void channel_close(struct consumer *consumer, struct link *link)
-{
-    amqp_channel_close_t close = {.reply_code = AMQP_REPLY_SUCCESS};
-
-    consumer->state = CONSUMER_CLOSING;
-    consumer->generation = 0;
-    link_send(link, consumer->channel, AMQP_CHANNEL_CLOSE_METHOD, &close);
 }
 
 void consumer_stop(struct consumer *consumer, struct link *link)

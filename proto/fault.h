@@ -14,19 +14,19 @@
 #include "common/base/error.h"
 
 /* Requests */
-extern const struct fault FAULT_UNAUTHENTICATED;     /* no token, or one that is unknown or expired */
-extern const struct fault FAULT_FORBIDDEN;           /* the role does not allow it */
+extern const struct fault FAULT_UNAUTHENTICATED; /* no token, or one that is unknown or expired */
+extern const struct fault FAULT_FORBIDDEN;       /* the role does not allow it */
 extern const struct fault FAULT_METHOD_NOT_ALLOWED;
-extern const struct fault FAULT_BODY_INVALID;        /* not JSON, or not an object */
-extern const struct fault FAULT_FIELDS_INVALID;      /* "errors" lists each with its pointer */
-extern const struct fault FAULT_NAME_TAKEN;          /* a source or destination has the name */
-extern const struct fault FAULT_NAME_AMBIGUOUS;      /* several things carry the name: use the id */
-extern const struct fault FAULT_IN_USE;              /* something refers to it */
-extern const struct fault FAULT_DRIVER_UNKNOWN;      /* no node has declared such a driver */
-extern const struct fault FAULT_SECRETS_NEEDED;      /* the address changed: give the secrets again */
-extern const struct fault FAULT_STATE_FORBIDS;       /* the lifecycle table forbids it now */
-extern const struct fault FAULT_LEDGER_OPEN;         /* entries of the ledger are not yet settled */
-extern const struct fault FAULT_VM_GONE;             /* the last discovery no longer saw the vm */
+extern const struct fault FAULT_BODY_INVALID;   /* not JSON, or not an object */
+extern const struct fault FAULT_FIELDS_INVALID; /* "errors" lists each with its pointer */
+extern const struct fault FAULT_NAME_TAKEN;     /* a source or destination has the name */
+extern const struct fault FAULT_NAME_AMBIGUOUS; /* several things carry the name: use the id */
+extern const struct fault FAULT_IN_USE;         /* something refers to it */
+extern const struct fault FAULT_DRIVER_UNKNOWN; /* no node has declared such a driver */
+extern const struct fault FAULT_SECRETS_NEEDED; /* the address changed: give the secrets again */
+extern const struct fault FAULT_STATE_FORBIDS;  /* the lifecycle table forbids it now */
+extern const struct fault FAULT_LEDGER_OPEN;    /* entries of the ledger are not yet settled */
+extern const struct fault FAULT_VM_GONE;        /* the last discovery no longer saw the vm */
 
 /* Placement and life */
 extern const struct fault FAULT_NO_NODE;             /* why a job waits: no node fits */
@@ -47,8 +47,8 @@ extern const struct fault FAULT_SOURCE_UNREACHABLE;
 extern const struct fault FAULT_SOURCE_CREDENTIALS;
 extern const struct fault FAULT_VM_RUNNING;
 extern const struct fault FAULT_VM_SUSPENDED;
-extern const struct fault FAULT_VM_LOCKED;           /* another program holds the machine */
-extern const struct fault FAULT_VM_CONFIG_INVALID;   /* its description cannot be understood */
+extern const struct fault FAULT_VM_LOCKED;         /* another program holds the machine */
+extern const struct fault FAULT_VM_CONFIG_INVALID; /* its description cannot be understood */
 extern const struct fault FAULT_VM_ENCRYPTED;
 extern const struct fault FAULT_DISK_MISSING;
 extern const struct fault FAULT_DISK_INVALID;        /* truncated, cyclic, absurd: says what */
@@ -64,11 +64,11 @@ extern const struct fault FAULT_SEAL_INVALID;        /* secrets were sealed for 
 extern const struct fault FAULT_DESTINATION_UNREACHABLE;
 extern const struct fault FAULT_DESTINATION_CREDENTIALS;
 extern const struct fault FAULT_DESTINATION_REFUSED;
-extern const struct fault FAULT_PREFLIGHT_FAILED;    /* lists all that would fail */
-extern const struct fault FAULT_SERVER_EXISTS;       /* the name is taken at the destination */
-extern const struct fault FAULT_DIGEST_MISMATCH;     /* what arrived is not what was sent */
-extern const struct fault FAULT_BOOT_FAILED;         /* the guest did not come up in time */
-extern const struct fault FAULT_COPY_STALLED;        /* the source gives no bytes */
+extern const struct fault FAULT_PREFLIGHT_FAILED; /* lists all that would fail */
+extern const struct fault FAULT_SERVER_EXISTS;    /* the name is taken at the destination */
+extern const struct fault FAULT_DIGEST_MISMATCH;  /* what arrived is not what was sent */
+extern const struct fault FAULT_BOOT_FAILED;      /* the guest did not come up in time */
+extern const struct fault FAULT_COPY_STALLED;     /* the source gives no bytes */
 
 /* All faults, base and database ones included, ordered by code. */
 extern const struct fault *const fault_table[];

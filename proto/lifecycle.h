@@ -45,7 +45,7 @@ enum migration_verb {
 
 const char *migration_state_name(enum migration_state state); /* "PENDING" … "UNKNOWN" */
 enum migration_state migration_state_parse(const char *name); /* MIGRATION_UNKNOWN if none */
-const char *migration_verb_name(enum migration_verb verb);     /* "cancel" … */
+const char *migration_verb_name(enum migration_verb verb);    /* "cancel" … */
 
 bool lifecycle_allows(enum migration_state from, enum migration_state to);
 /* Whether the verb makes sense in a state, without looking at the ledger. */

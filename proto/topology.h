@@ -26,7 +26,7 @@
 
 enum bus_queue_kind {
     BUS_QUEUE_SCHEDULER, /* durable quorum */
-    BUS_QUEUE_NODE,      /* durable quorum, consumed exclusively, expires when unused for days */
+    BUS_QUEUE_NODE,      /* durable quorum, one active consumer, expires when unused for days */
     BUS_QUEUE_CHANGES,   /* exclusive classic, auto-delete, bounded, drops the oldest */
     BUS_QUEUE_DEAD,      /* durable quorum; read by people and tests */
 };

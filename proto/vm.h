@@ -66,7 +66,7 @@ struct vm {
     const char *obstacle_text;
 };
 
-const char *vm_power_name(enum vm_power power);          /* "off", "on", "suspended", "unknown" */
+const char *vm_power_name(enum vm_power power); /* "off", "on", "suspended", "unknown" */
 enum vm_power vm_power_parse(const char *name);
 const char *vm_firmware_name(enum vm_firmware firmware); /* "bios", "efi", "unknown" */
 enum vm_firmware vm_firmware_parse(const char *name);

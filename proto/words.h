@@ -66,8 +66,8 @@ struct token {
  * NULL. */
 struct ledger_entry {
     enum end end;
-    const char *kind;        /* a word of the driver: "disk", "domain", "power" */
-    const char *key;         /* unique for (owner, end, kind); never random */
+    const char *kind; /* a word of the driver: "disk", "domain", "power" */
+    const char *key;  /* unique for (owner, end, kind); never random */
     enum ledger_state state;
     const char *external_id; /* "" until made */
     const char *prior_json;  /* "" when there was nothing before */

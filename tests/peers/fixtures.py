@@ -96,7 +96,7 @@ class Broker(Peer):
         return self.env["BROKER_URL"]
 
     def ctl(self, *words):
-        return self._run("ctl", *words)
+        return self._run("ctl", *map(str, words))
 
     def vhost(self, name):
         """A virtual host of a test's own, which user `guts` may use; emptied when it exists."""
