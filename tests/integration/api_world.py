@@ -85,11 +85,20 @@ class Rows:
             cursor.execute("CREATE TABLE IF NOT EXISTS schema_versions (number INT UNSIGNED NOT NULL "
                            "PRIMARY KEY, name VARCHAR(128) NOT NULL, applied_at BIGINT UNSIGNED "
                            "NOT NULL)")
+        self.grant()
         for number in range(1, len(SCHEMA_FILES) + 1):
             self.insert("schema_versions", number=number, name="x", applied_at=1)
         for (end, driver), declaration in DECLARATIONS.items():
             self.insert("drivers", end=end, name=driver, updated_at=1_700_000_000_000_000,
                         declaration_json=json.dumps(declaration))
+
+    def grant(self):
+        """The API runs with the rights that deploy/ gives it, and no others."""
+        for path in ("deploy/users.sql", "deploy/grants.sql"):
+            text = (TOP / path).read_text().replace("guts.", self.name + ".")
+            text = "\n".join(line for line in text.splitlines()
+                             if not line.startswith(("--", "CREATE DATABASE")))
+            self.server.sql(text)
 
     def connect(self):
         self.connection = pymysql.connect(
@@ -183,24 +192,29 @@ class Rows:
 class Api:
     """A guts-api process."""
 
-    def __init__(self, directory, database, rows, broker=None, auth="token", seal_keys="", **http):
+    def __init__(self, directory, database, rows, broker=None, auth="token", seal_keys="", tls=None,
+                 **http):
         self.directory = pathlib.Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self.port}"
         self.token = None
         self.seen = set()  # (method, pattern, status)
         self.session = requests.Session()
         self.session.trust_env = False
+        self.session.verify = str(tls) if tls else True
         settings = {"listen": f'"127.0.0.1:{self.port}"', **http}
         address = broker.address if broker else f"127.0.0.1:{free_port()}"
         secret = broker.password_file if broker else database.password_file
+        password = self.directory / "database.password"
+        password.write_text("change-me-api")
+        password.chmod(0o600)
         self.config = self.directory / "guts-api.conf"
         self.config.write_text(
             "http = { " + " ".join(f"{key} = {value};" for key, value in settings.items()) + " };\n"
             f'api = {{ auth = "{auth}"; seal_keys = "{seal_keys}"; }};\n'
             f'database = {{ addresses = ["{database.address}"]; database = "{rows.name}"; '
-            f'user = "{database.user}"; password_file = "{database.password_file}"; '
+            f'user = "guts-api"; password_file = "{password}"; '
             'connect_timeout = "1s"; answer_timeout = "2s"; };\n'
             f'broker = {{ addresses = ["{address}"]; virtual_host = "guts"; user = "guts"; '
             f'password_file = "{secret}"; }};\nlog = {{ level = "debug"; }};\n')

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """guts-api on a real database: every route, roles and projects, bad input, outages."""
 import json
+import subprocess
 import threading
 import time
 import uuid
@@ -8,7 +9,7 @@ import uuid
 import pytest
 import requests
 
-from api_world import ROLES, Api, Rows, new_id
+from api_world import BUILD, CONTRACT, METHODS, ROLES, Api, Rows, new_id
 
 GiB = 1 << 30
 
@@ -534,7 +535,6 @@ def fill(path, world):
 
 
 def all_routes():
-    from api_world import CONTRACT, METHODS
     return sorted((method.upper(), path, operation["x-role"])
                   for path, item in CONTRACT["paths"].items()
                   for method, operation in item.items() if method in METHODS)
@@ -858,11 +858,25 @@ def test_without_authentication_only_loopback_is_served(tmp_path, database, worl
     assert other.stop()[1] == 0
     text = other.config.read_text().replace("127.0.0.1:" + str(other.port), "0.0.0.0:0")
     other.config.write_text(text)
-    import subprocess
-    from api_world import BUILD
     done = subprocess.run([BUILD / "api/guts-api", "--config", other.config], capture_output=True,
                           text=True, timeout=20)
     assert done.returncode == 3 and "loopback" in done.stderr
+
+
+def test_it_speaks_tls(tmp_path, database, world):
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+                    "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1",
+                    "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    other = Api(tmp_path / "api", database, world.rows, tls=certificate,
+                tls_certificate=f'"{certificate}"', tls_key=f'"{key}"')
+    other.token = world.tokens["admin"]
+    other.wait_usable()
+    assert other.url.startswith("https://")
+    other.call("GET", f"/v1/migrations/{world.migration}", status=200)
+    heard = listen(other, "/v1/events/stream?after=0", 1)
+    assert heard[0][0] == 1
+    assert other.stop()[1] == 0
 
 
 def test_it_waits_for_a_database_that_is_not_there_yet(tmp_path, database, world):
