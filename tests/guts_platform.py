@@ -149,6 +149,7 @@ class Platform:
         self.read_roots, self.write_roots, self.urls = [], [], []
         self.world = self.directory / "world"
         self.world.mkdir(parents=True, exist_ok=True)
+        self.write_roots.append(str(self.world))
 
     # -- configuration -------------------------------------------------------------------------
     def database_section(self):
@@ -194,7 +195,7 @@ class Platform:
         return self._start(name, "api", {
             "database": self.database_section(), "broker": self.broker_section(),
             "http": {"listen": f"127.0.0.1:{port}"},
-            "api": {"auth": auth, "public_keys": self.directory / "public.keys", **keys}})
+            "api": {"auth": auth, "seal_keys": self.directory / "public.keys", **keys}})
 
     def start_scheduler(self, name="scheduler", **keys):
         return self._start(name, "scheduler", {
@@ -295,6 +296,11 @@ class Platform:
         assert made.status == 201, made
         self.refresh(kind, name)
         return made
+
+    def add_fakes(self, vms=8, **settings):
+        """Source "fakes" with vms fake-000001 …, and destination "nowhere", of the fake world."""
+        self.add("sources", "fakes", "fake", path=str(self.world), vms=vms, **settings)
+        self.add("destinations", "nowhere", "fake", path=str(self.world))
 
     def refresh(self, kind, name, seconds=60):
         taken = self.post(f"/v1/{kind}/{name}/refresh")

@@ -18,7 +18,7 @@ def make_platform(request, broker, database):
     platform.machines.mkdir()
     platform.results.mkdir()
     platform.read_roots = [str(platform.machines)]
-    platform.write_roots = [str(platform.results)]
+    platform.write_roots.append(str(platform.results))
     return platform
 
 

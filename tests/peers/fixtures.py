@@ -140,6 +140,14 @@ class Database(Peer):
         out = self._run("client", *(words + ([database] if database else [])))
         return [line.split("\t") for line in out.splitlines()]
 
+    def dump(self, name):
+        """All that a database holds, as mariadb-dump writes it."""
+        done = subprocess.run(["mariadb-dump", "--no-defaults", "-h", self.env["DATABASE_HOST"], "-P",
+                               self.env["DATABASE_PORT"], "-u", self.env["DATABASE_USER"], "--hex-blob",
+                               name], capture_output=True, timeout=120, check=True,
+                              env={"MYSQL_PWD": self.env["DATABASE_PASSWORD"], "PATH": "/usr/bin:/bin"})
+        return done.stdout
+
     def create(self, name):
         """An empty database, whose name begins with "guts_" (or is "guts")."""
         self.sql(f"DROP DATABASE IF EXISTS `{name}`; CREATE DATABASE `{name}` "
