@@ -176,8 +176,8 @@ class Platform:
         return self
 
     def manage(self, *words, check=True):
-        done = subprocess.run([program("manage"), *map(str, words), "--config",
-                               str(self.directory / "guts-manage.conf")],
+        conf = self.directory / "guts-manage.conf"
+        done = subprocess.run([program("manage"), "--config", conf, *map(str, words)],
                               env=ENVIRONMENT, text=True, capture_output=True, timeout=120)
         if check and done.returncode != 0:
             raise AssertionError(f"guts-manage {words}: {done.returncode} {done.stdout}{done.stderr}")
