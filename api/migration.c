@@ -228,7 +228,7 @@ static bool read_filter(struct call *call, struct migration_filter *ret_filter, 
             reader_complain(call_reader(call), "state", "is not a state of migrations");
     }
     if (vm != NULL && !uuid_parse(vm, &ret_filter->vm_id))
-        reader_complain(call_reader(call), "vm", "must be an id");
+        ret_filter->name = vm; /* a vm may be gone, its migrations still carry its name */
     if (!call_sound(call, err) || !endpoint_query(call, END_SOURCE, &ret_filter->source_id, err) ||
         !endpoint_query(call, END_DESTINATION, &ret_filter->destination_id, err))
         return false;

@@ -117,7 +117,10 @@ static void write_os(const struct domain_plan *plan, struct buffer *xml)
     buffer_printf(xml, "    <type arch='x86_64' machine='%s'>hvm</type>\n",
                   domain_machine(vm, plan->virtio_disks));
     if (efi)
-        buffer_printf(xml, "    <loader secure='%s'/>\n", vm->secure_boot ? "yes" : "no");
+        buffer_printf(xml,
+                      "    <firmware>\n      <feature enabled='%s' name='secure-boot'/>\n"
+                      "    </firmware>\n",
+                      vm->secure_boot ? "yes" : "no");
     buffer_append_text(xml, "    <boot dev='hd'/>\n  </os>\n");
     buffer_printf(xml, "  <features>\n    <acpi/>\n    <apic/>\n%s  </features>\n",
                   efi && vm->secure_boot ? "    <smm state='on'/>\n" : "");

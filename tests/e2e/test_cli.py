@@ -21,7 +21,7 @@ from machines import make_machine
 @pytest.fixture(scope="module")
 def platform(shared):
     for name in ("one", "two", "three", "four"):
-        make_machine(shared.machines, name, size_bytes=32 << 20)
+        make_machine(shared.machines, name, size_bytes=16 << 20)
     shared.guts("source-create", "lab", "--driver", "workstation", "--setting",
                 f"path={shared.machines}")
     shared.guts("source", "refresh", "lab")
@@ -55,8 +55,11 @@ def test_migrate_waits_with_plain_lines_where_there_is_no_terminal(platform):
 
 
 def test_migrate_draws_bars_on_a_terminal(platform):
+    platform.add("sources", "slow", "fake", path=str(platform.world), vms=1, disks=2,
+                 disk_bytes=8 << 20, bytes_per_second=2 << 20)
+    platform.add("destinations", "nowhere", "fake", path=str(platform.world))
     main, terminal = pty.openpty()
-    process = subprocess.Popen([program("cli"), "migrate", "two", "--to", "kvm", "--wait"],
+    process = subprocess.Popen([program("cli"), "migrate", "fake-000001", "--to", "nowhere", "--wait"],
                                stdin=terminal, stdout=terminal, stderr=terminal,
                                env={**ENVIRONMENT, "TERM": "xterm",
                                     "GUTS_URL": f"http://127.0.0.1:{platform.api_port}"})
@@ -71,8 +74,9 @@ def test_migrate_draws_bars_on_a_terminal(platform):
         elif process.poll() is not None:
             break
     assert process.wait(10) == 0, shown
-    assert re.search(rb"disk 0 .*\[.*\].*%", shown), shown
-    assert b"two: VERIFIED" in shown
+    assert re.search(rb"disk 0 .*\[=+> *\].*%.*MiB/s", shown), shown
+    assert re.search(rb"disk 1 .*\[.*\].*%", shown), shown
+    assert b"fake-000001: VERIFIED" in shown
 
 
 def test_exit_codes_tell_scripts_what_happened(platform):

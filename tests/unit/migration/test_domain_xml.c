@@ -140,7 +140,7 @@ static void a_uefi_machine_on_the_buses_of_its_source(void **state)
     plan.bridge = "br0";
     char *xml = write_xml(&plan);
     assert_has(xml, "<os firmware='efi'>");
-    assert_has(xml, "<loader secure='yes'/>");
+    assert_has(xml, "<feature enabled='yes' name='secure-boot'/>");
     assert_has(xml, "<target dev='sda' bus='scsi'/>");
     assert_has(xml, "<target dev='sdc' bus='sata'/>");
     assert_has(xml, "<target dev='sdd' bus='sata'/>"); /* nvme */
