@@ -17,6 +17,7 @@ struct entry {
     struct call *call;
     struct uuid id;
     size_t slot; /* its id among those of the read */
+    struct http_answer answer;
     struct entry *next;
 };
 
@@ -93,12 +94,12 @@ static bool row_is_visible(const struct batch *batch, const struct call *call, c
            (call->scope == NULL || strcmp(batch->ops->project(row), call->scope) == 0);
 }
 
-static void answer_entry(struct batch *batch, struct call *call, const void *row,
-                         struct buffer *text, const struct error *failure)
+static void fill_answer(struct batch *batch, struct entry *entry, const void *row,
+                        struct buffer *text, const struct error *failure)
 {
-    struct http_answer answer = {0};
+    struct call *call = entry->call;
     struct error err = *failure;
-    call->answer = &answer;
+    call->answer = &entry->answer;
     if (err.fault == NULL && !row_is_visible(batch, call, row))
         error_set(&err, &FAULT_NOT_FOUND, "there is no such %s", batch->ops->noun);
     if (err.fault == NULL) {
@@ -108,28 +109,34 @@ static void answer_entry(struct batch *batch, struct call *call, const void *row
             writer_init(&writer, text);
             batch->ops->write(&writer, row);
         }
-        buffer_append(&answer.body, text->data, text->length);
+        buffer_append(&entry->answer.body, text->data, text->length);
     }
-    struct http_later *handle = call->handle;
     call_end(call, err.fault == NULL, &err);
-    http_later_answer(handle, &answer);
 }
 
-static void answer_all(struct batch *batch, struct gathered *gathered, const void **rows,
-                       struct buffer *texts, const struct error *err)
+static void forget_texts(struct buffer *texts, size_t count)
 {
-    struct entry *entry = gathered->entries;
-    for (size_t i = 0; i < gathered->id_count; i++) {
+    for (size_t i = 0; i < count; i++) {
         if (texts[i].capacity > TEXT_KEPT_MOST)
             buffer_fini(&texts[i]);
         buffer_clear(&texts[i]);
     }
-    while (entry != NULL) {
-        struct entry *next = entry->next; /* the entry goes with its call */
-        answer_entry(batch, entry->call, rows[entry->slot], &texts[entry->slot], err);
-        entry = next;
-    }
+}
+
+/* All are filled before the first is sent: each one that is sent wakes a thread of the server, which
+ * would take turns with us. */
+static void answer_all(struct batch *batch, struct gathered *gathered, const void **rows,
+                       struct buffer *texts, const struct error *err)
+{
+    struct entry *entry, *next;
+    forget_texts(texts, gathered->id_count);
+    for (entry = gathered->entries; entry != NULL; entry = entry->next)
+        fill_answer(batch, entry, rows[entry->slot], &texts[entry->slot], err);
     count_batch(gathered->count, gathered->id_count);
+    for (entry = gathered->entries; entry != NULL; entry = next) {
+        next = entry->next; /* the entry goes with its call */
+        http_later_answer(entry->call->handle, &entry->answer);
+    }
 }
 
 static void *batch_run(void *context)
