@@ -302,13 +302,27 @@ static void drain(struct cage *cage)
     }
 }
 
+/* The length of a terminal's control sequence ("ESC [ 1 ; 31 m") at the place, or 0. */
+static size_t control_length(const struct cage *cage, size_t at)
+{
+    if (cage->tail[at] != '\033' || at + 1 >= cage->tail_length || cage->tail[at + 1] != '[')
+        return 0;
+    size_t end = at + 2;
+    while (end < cage->tail_length && (cage->tail[end] < '@' || cage->tail[end] > '~'))
+        end++;
+    return end - at + (end < cage->tail_length);
+}
+
 const char *cage_tail(struct cage *cage)
 {
     drain(cage);
     size_t length = 0;
     for (size_t i = 0; i < cage->tail_length; i++) {
         char letter = cage->tail[i];
-        if (letter == '\r')
+        size_t control = control_length(cage, i);
+        if (control > 0)
+            i += control - 1;
+        if (letter == '\r' || control > 0)
             continue;
         if (letter == '\n')
             letter = '|';

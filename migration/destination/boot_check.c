@@ -182,7 +182,8 @@ enum outcome { OUTCOME_BOOTED, OUTCOME_SILENT /* ended or out of time */, OUTCOM
 static enum outcome judge(const struct boot_plan *plan, const struct window *window)
 {
     static const char *const hopeless[] = {"ALERT!", "Kernel panic", "No bootable device",
-                                           "Boot failed: not a bootable disk"};
+                                           "Boot failed: not a bootable disk",
+                                           "Shell> " /* of the firmware: it found no system */};
     if (strstr(window->text, plan->text) != NULL)
         return OUTCOME_BOOTED;
     for (size_t i = 0; i < COUNT_OF(hopeless); i++) {
