@@ -123,7 +123,7 @@ struct consumer {
     unsigned failures;
     uint64_t retry_at_ms;
     uint64_t asked_at_ms; /* when the present request to open or close began */
-    char name[256]; /* of the queue, as the broker declared it */
+    char name[256];       /* of the queue, as the broker declared it */
     struct bus_tags tags;
     uint64_t delivery; /* number of the message in the intake */
     bool redelivered;

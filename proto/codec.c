@@ -61,21 +61,23 @@ static void allowance_free(void *context, void *pointer)
     (void)pointer;
 }
 
-static bool texts_check(const ProtobufCMessage *message);
+static bool message_tidy(ProtobufCMessage *message);
 
 static bool field_check(const ProtobufCFieldDescriptor *field, const void *value)
 {
     if (field->type == PROTOBUF_C_TYPE_STRING)
         return text_is_utf8(*(char *const *)value);
     if (field->type == PROTOBUF_C_TYPE_MESSAGE)
-        return texts_check(*(ProtobufCMessage *const *)value);
+        return message_tidy(*(ProtobufCMessage *const *)value);
     return true;
 }
 
-/* Walks all texts of a message. The recursion is as deep as guts.proto nests: a unit test sees that
- * it has no cycle. */
-static bool texts_check(const ProtobufCMessage *message)
+/* Checks all texts of a message, and forgets its unknown fields: nothing passes on what it does not
+ * know. The recursion is as deep as guts.proto nests: a unit test sees that it has no cycle. */
+static bool message_tidy(ProtobufCMessage *message)
 {
+    if (message)
+        message->n_unknown_fields = 0;
     for (unsigned i = 0; message && i < message->descriptor->n_fields; i++) {
         const ProtobufCFieldDescriptor *field = &message->descriptor->fields[i];
         const char *at = (const char *)message + field->offset;
@@ -106,7 +108,7 @@ ProtobufCMessage *codec_unpack(const ProtobufCMessageDescriptor *type, const voi
         return NULL;
     }
     message = protobuf_c_message_unpack(type, &allocator, length, data ? data : "");
-    if (message && texts_check(message))
+    if (message && message_tidy(message))
         return message;
     error_set(err, &FAULT_MESSAGE_POISON, "message %s of %zu bytes is %s", type->name, length,
               message ? "not UTF-8" : "malformed or too many parts");

@@ -198,6 +198,20 @@ static void a_bomb_of_tiny_parts_is_refused(void **state)
     free(bomb);
 }
 
+static void unknown_fields_are_forgotten(void **state)
+{
+    /* Field 15 = 1; a tag of field 0 in two bytes, which the library takes; event = 5. */
+    static const char change[] = "\x78\x01\x85\x00"
+                                 "abcd\x08\x05";
+    struct error err = {0};
+    Guts__V1__Change *message = (Guts__V1__Change *)codec_unpack(
+        &guts__v1__change__descriptor, change, sizeof(change) - 1, arena, &err);
+
+    assert_non_null(message);
+    assert_int_equal(message->event, 5);
+    assert_int_equal(codec_packed_bytes(&message->base), 2);
+}
+
 static void an_empty_message_is_all_defaults(void **state)
 {
     struct error err = {0};
@@ -261,6 +275,7 @@ int main(void)
         IN_ARENA(texts_deep_inside_must_be_utf8),
         IN_ARENA(a_message_that_is_too_long_is_not_even_looked_at),
         IN_ARENA(a_bomb_of_tiny_parts_is_refused),
+        IN_ARENA(unknown_fields_are_forgotten),
         IN_ARENA(an_empty_message_is_all_defaults),
         IN_ARENA(pages_have_a_smaller_bound_and_unknown_types_none),
         IN_ARENA(no_message_holds_itself),
