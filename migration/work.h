@@ -23,15 +23,16 @@ struct work;
 
 /* -- identity --------------------------------------------------------------------------------- */
 const struct token *work_token(const struct work *work);
-const struct uuid *work_owner(const struct work *work); /* the migration's, source's … id */
-const char *work_directory(const struct work *work);    /* the job's, in the conversion space */
-const struct roots *work_roots(const struct work *work);/* where local paths may lead */
-struct arena *work_arena(const struct work *work);      /* lives as long as the job */
-const json_t *work_options(const struct work *work);    /* of the migration: an object */
+const struct uuid *work_owner(const struct work *work);  /* the migration's, source's … id */
+const char *work_directory(const struct work *work);     /* the job's, in the conversion space */
+const struct roots *work_roots(const struct work *work); /* where local paths may lead */
+struct arena *work_arena(const struct work *work);       /* lives as long as the job */
+const json_t *work_options(const struct work *work);     /* of the migration: an object */
 
 /* -- whether to go on --------------------------------------------------------------------------- */
-bool work_go_on(struct work *work, struct error *err) MUST_CHECK; /* false: FAULT_CANCELLED, FAULT_FENCED */
-bool work_is_leased(const struct work *work); /* outside changes may begin now */
+bool work_go_on(struct work *work,
+                struct error *err) MUST_CHECK; /* false: FAULT_CANCELLED, FAULT_FENCED */
+bool work_is_leased(const struct work *work);  /* outside changes may begin now */
 /* Sleeps, woken early by a cancel; false as work_go_on. */
 bool work_wait_ms(struct work *work, uint64_t duration_ms, struct error *err) MUST_CHECK;
 
@@ -53,8 +54,8 @@ bool work_settle(struct work *work, const struct ledger_entry *stored, enum ledg
                  const char *detail, struct error *err) MUST_CHECK;
 size_t work_ledger_count(const struct work *work);
 const struct ledger_entry *work_ledger_get(const struct work *work, size_t index); /* in order */
-const struct ledger_entry *work_ledger_find(const struct work *work, enum end end,
-                                            const char *kind, const char *key);
+const struct ledger_entry *work_ledger_find(const struct work *work, enum end end, const char *kind,
+                                            const char *key);
 
 /* -- telling ------------------------------------------------------------------------------------ */
 /* One line for the operator, shown in the migration's events (at most 200 a job). */

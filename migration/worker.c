@@ -130,9 +130,19 @@ static void run_job(struct worker *worker, struct buffer *ret_result)
     worker->work = NULL;
 }
 
+static void worker_fini(struct worker *worker)
+{
+    progress_close(worker->progress);
+    roots_free(worker->roots);
+    json_decref(worker->options);
+    lease_page_free(worker->page);
+    fd_closep(&worker->lock_fd);
+    arena_free(worker->arena);
+}
+
 int worker_main(void)
 {
-    struct worker worker = {.arena = arena_new(), .lock_fd = -1};
+    CLEANUP(worker_fini) struct worker worker = {.arena = arena_new(), .lock_fd = -1};
     struct error err;
     CLEANUP(buffer_fini) struct buffer result = {0};
     log_open("guts-migration-worker", LOG_WARN_LEVEL);

@@ -7,6 +7,7 @@
 
 #include "common/base/file.h"
 #include "common/base/secret.h"
+#include "proto/fault.h"
 #include "proto/topology.h"
 
 static void publish(struct play *play, enum message_type type, const ProtobufCMessage *message)
@@ -47,6 +48,7 @@ static void answer_report(struct play *play, const Guts__V1__NodeReport *report)
     renew.report = report->number;
     renew.lease_ms = 10000;
     renew.declare_again = play->asks_again;
+    renew.drain = play->drains;
     renew.jobs = arena_calloc(arena, report->n_jobs + 1, sizeof(*renew.jobs));
     for (size_t i = 0; i < report->n_jobs; i++) {
         Guts__V1__JobRenew *job = arena_alloc(arena, sizeof(*job));
@@ -322,6 +324,17 @@ void play_assign(struct play *play, const struct wish *wish)
     for (size_t i = 0; i < play->ledger_count; i++)
         job.ledger[job.n_ledger++] = codec_ledger_entry_to(play->arena, &play->ledger[i]);
     publish(play, MESSAGE_JOB_ASSIGN, &job.base);
+}
+
+void play_refuse_name(struct play *play)
+{
+    struct error why;
+    Guts__V1__NodeControl control;
+    guts__v1__node_control__init(&control);
+    error_set(&why, &FAULT_NODE_NAME_TAKEN, "another node lives under this name");
+    control.node_instance = play->instance;
+    control.refused = codec_fault_to(play->arena, &why);
+    publish(play, MESSAGE_NODE_CONTROL, &control.base);
 }
 
 const struct ledger_entry *play_entry_of(const struct play *play, const char *kind)

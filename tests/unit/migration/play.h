@@ -29,6 +29,7 @@ struct play {
     bool renews;
     bool answers;
     bool asks_again; /* for a full report */
+    bool drains;
     enum wanted wanted;
     Guts__V1__LedgerVerdict verdict;
     /* what it saw */
@@ -71,6 +72,8 @@ int play_tear_down(void **state);
 void play_assign(struct play *play, const struct wish *wish);
 const struct ledger_entry *play_entry_of(const struct play *play, const char *kind);
 unsigned play_count_deeds(struct play *play, const char *deed);
+/* Tells the node that its name is taken. */
+void play_refuse_name(struct play *play);
 void play_control(struct play *play, const char *rules);
 bool play_directory_exists(const struct play *play);
 pid_t play_worker_pid(const struct play *play);

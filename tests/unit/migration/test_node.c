@@ -277,11 +277,11 @@ static void a_worker_that_always_crashes_ends_the_job_with_its_signal(void **sta
         AWAIT(play, play->finishes > 0 || (play->run > run && play->done_bytes > 0));
         run = play->run;
         if (play->finishes == 0)
-            kill(play_worker_pid(play), SIGSEGV);
+            kill(play_worker_pid(play), SIGABRT);
         play->done_bytes = 0;
     }
     assert_string_equal(play->fault, FAULT_WORKER_CRASHED.code);
-    assert_non_null(strstr(play->fault_text, "signal 11"));
+    assert_non_null(strstr(play->fault_text, "signal 6"));
     assert_int_equal(run, 3);
 }
 
@@ -410,6 +410,42 @@ static void rules_of_the_world_make_a_deed_fail(void **state)
     assert_int_equal(play_entry_of(play, "server")->state, LEDGER_INTENDED);
 }
 
+static void a_draining_node_refuses_jobs_and_ends_those_it_has(void **state)
+{
+    struct play *play = *state;
+    play_assign(play, &(struct wish){.kind = JOB_MIGRATE, .settings = SLOW});
+    AWAIT(play, play->done_bytes > 0);
+    play->drains = true;
+    unsigned before = play->reports;
+    AWAIT(play, play->reports > before + 1);
+    struct uuid first = play->job;
+    play->job = uuid_new();
+    play_assign(play, &(struct wish){.kind = JOB_MIGRATE});
+    AWAIT(play, play->refuses == 1);
+    assert_string_equal(play->refuse_code, FAULT_NODE_REFUSED.code);
+    play->job = first;
+    AWAIT(play, play->finishes > 0);
+    assert_string_equal(play->fault_text, "");
+}
+
+static void a_node_whose_name_is_taken_ends_its_workers_and_takes_no_job(void **state)
+{
+    struct play *play = *state;
+    play_assign(play, &(struct wish){.kind = JOB_MIGRATE, .settings = SLOW});
+    AWAIT(play, play->done_bytes > 0);
+    pid_t worker = play_worker_pid(play);
+    play_refuse_name(play);
+    AWAIT(play, kill(worker, 0) != 0);
+    unsigned reports = play->reports;
+    play->job = uuid_new();
+    play_assign(play, &(struct wish){.kind = JOB_MIGRATE});
+    for (int i = 0; i < 100; i++)
+        play_turn(play);
+    assert_int_equal(play->accepts, 1);
+    assert_true(play->reports <= reports + 1);
+    assert_int_equal(play->finishes, 0);
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 2 && strcmp(argv[1], WORKER_VERB) == 0)
@@ -446,6 +482,8 @@ int main(int argc, char **argv)
         TEST(a_full_disk_is_told_by_its_code),
         TEST(a_migration_that_needs_more_space_than_was_reserved_is_refused),
         TEST(rules_of_the_world_make_a_deed_fail),
+        TEST(a_draining_node_refuses_jobs_and_ends_those_it_has),
+        TEST(a_node_whose_name_is_taken_ends_its_workers_and_takes_no_job),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
