@@ -30,6 +30,15 @@ static void refuse_name(struct tick *tick, const Guts__V1__NodeReport *report,
     metric_add(&gauge_stale, 1);
 }
 
+/* A node that nobody knows says first what it has: who sees it up finds its drivers declared. */
+static void ask_for_all(struct tick *tick, const Guts__V1__NodeReport *report)
+{
+    Guts__V1__NodeControl control = GUTS__V1__NODE_CONTROL__INIT;
+    control.node_instance = report->instance;
+    control.declare_again = true;
+    tick_send_node(tick, report->name, MESSAGE_NODE_CONTROL, &control.base, false, 0);
+}
+
 /* Another id under a name: refused while the name's node lives, else it has taken its place. */
 static bool settle_name(struct tick *tick, const Guts__V1__NodeReport *report,
                         const struct uuid *id, bool *ret_taken, struct error *err)
@@ -344,6 +353,10 @@ bool inbox_apply_report(struct tick *tick, const Guts__V1__NodeReport *report, s
     bool is_new_instance = known == NULL || strcmp(known->instance, report->instance) != 0;
     if (!is_new_instance && report->number <= known->report_number) {
         metric_add(&gauge_stale, 1);
+        return true;
+    }
+    if (known == NULL && !report->full) {
+        ask_for_all(tick, report);
         return true;
     }
     struct node *node = greet_node(tick, &id, report);

@@ -15,8 +15,9 @@ from integration.program import run_program
 from integration.scheduler_node import EXCHANGE, SCHEDULER, Node, messages
 
 
-def test_lives_of_jobs_with_the_bus_in_memory(database):
-    run_program("test_scheduler", database, database.create("guts_scheduler"))
+@pytest.mark.parametrize("program_name", ["test_scheduler", "test_scheduler_site"])
+def test_orderings_with_the_bus_in_memory(database, program_name):
+    run_program(program_name, database, database.create("guts_scheduler"))
 
 
 class World(Platform):

@@ -51,6 +51,7 @@ struct world {
     struct uuid source, destination;
 };
 
+void world_must(bool done, const struct error *err); /* fails the test with what err says */
 void world_begin(struct world *world);
 void world_end(struct world *world);
 /* Another scheduler on the same database and broker. */
