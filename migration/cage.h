@@ -27,9 +27,9 @@ struct cage_plan {
     const char *directory;          /* to work in; NULL: "/" */
     const int *fds;                 /* stay open in the tool under the same numbers (> 2) */
     size_t fd_count;
-    uint64_t memory_bytes;          /* of address space; 0: no limit */
-    uint64_t file_bytes;            /* the largest file that it may write; 0: no limit */
-    bool output_may_drop;           /* nobody reads while it runs: what does not fit is lost */
+    uint64_t memory_bytes; /* of address space; 0: no limit */
+    uint64_t file_bytes;   /* the largest file that it may write; 0: no limit */
+    bool output_may_drop;  /* nobody reads while it runs: what does not fit is lost */
 };
 #define CAGE_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 

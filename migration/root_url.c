@@ -183,7 +183,8 @@ static bool is_private_v6(const struct in6_addr *address)
 bool address_is_private_to_host(const struct sockaddr *address)
 {
     if (address->sa_family == AF_INET)
-        return is_private_v4(ntohl(((const struct sockaddr_in *)(const void *)address)->sin_addr.s_addr));
+        return is_private_v4(
+            ntohl(((const struct sockaddr_in *)(const void *)address)->sin_addr.s_addr));
     if (address->sa_family == AF_INET6)
         return is_private_v6(&((const struct sockaddr_in6 *)(const void *)address)->sin6_addr);
     return true;

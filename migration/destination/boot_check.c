@@ -72,8 +72,9 @@ static bool add_firmware(const struct boot_plan *plan, struct command *command, 
     buffer_fini(&content);
     if (!fine)
         return error_prefix(err, "cannot copy the firmware's variables");
-    add_two(command, "-drive", arena_printf(command->arena,
-            "if=pflash,format=raw,unit=0,readonly=on,file=%s", firmware[0]));
+    add_two(command, "-drive",
+            arena_printf(command->arena, "if=pflash,format=raw,unit=0,readonly=on,file=%s",
+                         firmware[0]));
     add_two(command, "-drive",
             arena_printf(command->arena, "if=pflash,format=raw,unit=1,file=%s", copy));
     return true;
@@ -103,27 +104,31 @@ static const char *disk_device(const struct boot_plan *plan, struct command *com
     if (strcmp(bus, "scsi") != 0) {
         size_t place = (*on_board)++;
         bool ide = strcmp(bus, "ide") == 0;
-        return arena_printf(command->arena, "ide-hd,drive=disk%zu,bus=ide.%zu,unit=%zu,bootindex=%u",
-                            index, ide ? place / 2 : place, ide ? place % 2 : 0, boot);
+        return arena_printf(command->arena,
+                            "ide-hd,drive=disk%zu,bus=ide.%zu,unit=%zu,bootindex=%u", index,
+                            ide ? place / 2 : place, ide ? place % 2 : 0, boot);
     }
     bool first = true;
     for (size_t i = 0; i < index; i++)
         first = first && (strcmp(domain_disk_bus(plan->vm, i, false), "scsi") != 0 ||
                           plan->vm->disks[i].controller_index != disk->controller_index);
     if (first)
-        add_two(command, "-device", arena_printf(command->arena, "%s,id=scsi%u", scsi_device(disk),
-                                                 disk->controller_index));
-    return arena_printf(command->arena, "scsi-hd,drive=disk%zu,bus=scsi%u.0,scsi-id=%u,bootindex=%u",
-                        index, disk->controller_index, disk->unit, boot);
+        add_two(command, "-device",
+                arena_printf(command->arena, "%s,id=scsi%u", scsi_device(disk),
+                             disk->controller_index));
+    return arena_printf(command->arena,
+                        "scsi-hd,drive=disk%zu,bus=scsi%u.0,scsi-id=%u,bootindex=%u", index,
+                        disk->controller_index, disk->unit, boot);
 }
 
 static void add_disks(const struct boot_plan *plan, struct command *command)
 {
     size_t on_board = 0;
     for (size_t i = 0; i < plan->vm->disk_count; i++) {
-        add_two(command, "-drive", arena_printf(command->arena,
-                "if=none,id=disk%zu,format=%s,snapshot=on,file=/proc/self/fd/%d", i,
-                plan->disk_format, plan->disk_fds[i]));
+        add_two(command, "-drive",
+                arena_printf(command->arena,
+                             "if=none,id=disk%zu,format=%s,snapshot=on,file=/proc/self/fd/%d", i,
+                             plan->disk_format, plan->disk_fds[i]));
         const char *device = disk_device(plan, command, i, &on_board);
         add_two(command, "-device", device);
     }
@@ -144,9 +149,20 @@ static bool build(const struct boot_plan *plan, bool kvm, struct command *comman
     add_two(command, "-uuid",
             vm->uuid != NULL && strlen(vm->uuid) == 36 ? vm->uuid
                                                        : "00000000-0000-0000-0000-000000000000");
-    static const char *const fixed[] = {"-nodefaults", "-no-user-config", "-no-reboot", "-vga", "std",
-                                        "-display", "none", "-monitor", "none", "-serial", "stdio",
-                                        "-nic", "none", "-sandbox",
+    static const char *const fixed[] = {"-nodefaults",
+                                        "-no-user-config",
+                                        "-no-reboot",
+                                        "-vga",
+                                        "std",
+                                        "-display",
+                                        "none",
+                                        "-monitor",
+                                        "none",
+                                        "-serial",
+                                        "stdio",
+                                        "-nic",
+                                        "none",
+                                        "-sandbox",
                                         "on,obsolete=deny,elevateprivileges=deny,spawn=deny"};
     for (size_t i = 0; i < COUNT_OF(fixed); i++)
         add(command, fixed[i]);
@@ -177,7 +193,12 @@ static void take(struct window *window, const char *data, size_t length)
     window->text[window->length] = '\0';
 }
 
-enum outcome { OUTCOME_BOOTED, OUTCOME_SILENT /* ended or out of time */, OUTCOME_HOPELESS, OUTCOME_ERROR };
+enum outcome {
+    OUTCOME_BOOTED,
+    OUTCOME_SILENT /* ended or out of time */,
+    OUTCOME_HOPELESS,
+    OUTCOME_ERROR
+};
 
 static enum outcome judge(const struct boot_plan *plan, const struct window *window)
 {

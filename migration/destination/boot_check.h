@@ -13,13 +13,13 @@
 
 struct boot_plan {
     const struct vm *vm;
-    const int *disk_fds;     /* open for reading; given to QEMU in the order of the vm's disks */
+    const int *disk_fds; /* open for reading; given to QEMU in the order of the vm's disks */
     const char *disk_format;
     bool virtio_disks;
     const char *text;        /* awaited on the console; not empty */
     const char *accelerator; /* "auto", "kvm", "tcg" */
     uint64_t timeout_ms;
-    const char *directory;   /* for overlays and the copy of the firmware's variables */
+    const char *directory; /* for overlays and the copy of the firmware's variables */
     bool (*go_on)(void *context, struct error *err);
     void *context;
 };

@@ -17,9 +17,10 @@ void domain_xml_escape(struct buffer *xml, const char *text)
         const char *escape = NULL;
         for (size_t i = 0; i < COUNT_OF(escapes); i++)
             escape = text[0] == escapes[i][0][0] ? escapes[i][1] : escape;
-        bool control = step == 1 && (unsigned char)text[0] < ' ' && text[0] != '\n' && text[0] != '\t';
-        bool noncharacter = step == 3 && memcmp(text, "\xef\xbf", 2) == 0 &&
-                            (unsigned char)text[2] >= 0xbe;
+        bool control =
+            step == 1 && (unsigned char)text[0] < ' ' && text[0] != '\n' && text[0] != '\t';
+        bool noncharacter =
+            step == 3 && memcmp(text, "\xef\xbf", 2) == 0 && (unsigned char)text[2] >= 0xbe;
         if (escape != NULL)
             buffer_append_text(xml, escape);
         else if (step > 0 && !control && !noncharacter)
@@ -64,8 +65,8 @@ const char *domain_disk_bus(const struct vm *vm, size_t index, bool virtio_disks
 const char *domain_scsi_model(const struct vm_disk *disk)
 {
     static const char *const models[][2] = {
-        {"lsilogic", "lsilogic"},   {"buslogic", "lsilogic"}, {"lsisas1068", "lsisas1068"},
-        {"pvscsi", "vmpvscsi"},     {"virtio-scsi", "virtio-scsi"},
+        {"lsilogic", "lsilogic"}, {"buslogic", "lsilogic"},       {"lsisas1068", "lsisas1068"},
+        {"pvscsi", "vmpvscsi"},   {"virtio-scsi", "virtio-scsi"},
     };
     for (size_t i = 0; disk->controller != NULL && i < COUNT_OF(models); i++) {
         if (strcasecmp(disk->controller, models[i][0]) == 0)
@@ -77,9 +78,9 @@ const char *domain_scsi_model(const struct vm_disk *disk)
 const char *domain_nic_model(const struct vm_nic *nic, bool virtio_nics)
 {
     static const char *const models[][2] = {
-        {"e1000", "e1000"},     {"e1000e", "e1000e"}, {"vmxnet3", "vmxnet3"}, {"vlance", "pcnet"},
-        {"pcnet32", "pcnet"},   {"pcnet", "pcnet"},   {"rtl8139", "rtl8139"}, {"virtio", "virtio"},
-        {"vmxnet", "pcnet"},    {"flexible", "pcnet"},
+        {"e1000", "e1000"},   {"e1000e", "e1000e"},  {"vmxnet3", "vmxnet3"}, {"vlance", "pcnet"},
+        {"pcnet32", "pcnet"}, {"pcnet", "pcnet"},    {"rtl8139", "rtl8139"}, {"virtio", "virtio"},
+        {"vmxnet", "pcnet"},  {"flexible", "pcnet"},
     };
     if (virtio_nics)
         return "virtio";
@@ -164,17 +165,18 @@ static void write_disk(const struct domain_plan *plan, size_t index, struct buff
     const char *bus = domain_disk_bus(plan->vm, index, plan->virtio_disks);
     char name[8];
     disk_name(name_prefix(bus), count_before(plan, index), name);
-    buffer_printf(xml, "    <disk type='file' device='disk'>\n"
-                       "      <driver name='qemu' type='%s' discard='unmap'/>\n      <source file='",
+    buffer_printf(xml,
+                  "    <disk type='file' device='disk'>\n"
+                  "      <driver name='qemu' type='%s' discard='unmap'/>\n      <source file='",
                   plan->disk_format);
     domain_xml_escape(xml, plan->disk_paths[index]);
     buffer_printf(xml, "'/>\n      <target dev='%s' bus='%s'/>\n", name, bus);
     if (strcmp(bus, "scsi") == 0) {
         /* libvirt numbers this one's disks by unit, those of all others by target. */
         bool by_unit = strcmp(domain_scsi_model(disk), "lsilogic") == 0;
-        buffer_printf(xml,
-                      "      <address type='drive' controller='%u' bus='0' target='%u' unit='%u'/>\n",
-                      disk->controller_index, by_unit ? 0 : disk->unit, by_unit ? disk->unit : 0);
+        buffer_printf(
+            xml, "      <address type='drive' controller='%u' bus='0' target='%u' unit='%u'/>\n",
+            disk->controller_index, by_unit ? 0 : disk->unit, by_unit ? disk->unit : 0);
     }
     buffer_append_text(xml, "    </disk>\n");
 }

@@ -15,7 +15,7 @@
 struct domain_plan {
     const struct vm *vm;
     const char *name;
-    const struct uuid *migration; /* for the mark guts_migration=<id> */
+    const struct uuid *migration;  /* for the mark guts_migration=<id> */
     const char *const *disk_paths; /* absolute, one for each disk of the vm */
     const char *disk_format;       /* "qcow2", "raw" */
     bool virtio_disks;             /* else the bus of the source, as far as QEMU has it */

@@ -78,14 +78,15 @@ static bool local_catalog(struct destination *destination,
     return fine;
 }
 
-static bool one_of(const char *field, const char *value, const char *a, const char *b, const char *c,
-                   struct error *err)
+static bool one_of(const char *field, const char *value, const char *a, const char *b,
+                   const char *c, struct error *err)
 {
     if (strcmp(value, a) == 0 || strcmp(value, b) == 0 || (c != NULL && strcmp(value, c) == 0))
         return true;
-    return error_set(err, &FAULT_FIELDS_INVALID, "\"%s\" must be \"%s\"%s \"%s\"%s%s%s, not \"%.40s\"",
-                     field, a, c != NULL ? "," : " or", b, c != NULL ? " or \"" : "",
-                     c != NULL ? c : "", c != NULL ? "\"" : "", value);
+    return error_set(err, &FAULT_FIELDS_INVALID,
+                     "\"%s\" must be \"%s\"%s \"%s\"%s%s%s, not \"%.40s\"", field, a,
+                     c != NULL ? "," : " or", b, c != NULL ? " or \"" : "", c != NULL ? c : "",
+                     c != NULL ? "\"" : "", value);
 }
 
 static const char *text_or(const struct settings *settings, const char *name, const char *standard)
@@ -136,9 +137,8 @@ static void check_name(const struct local *self, const struct destination_plan *
         return;
     }
     place_server_name(plan->server_name, name);
-    if (place_exists(self->root_fd, name) &&
-        (!place_read_mark(self->root_fd, name, &mark) ||
-         !uuid_equal(&mark.migration, work_owner(self->work))))
+    if (place_exists(self->root_fd, name) && (!place_read_mark(self->root_fd, name, &mark) ||
+                                              !uuid_equal(&mark.migration, work_owner(self->work))))
         fault_list_add(faults, &FAULT_SERVER_EXISTS, "\"%s/%s\" exists already", self->path, name);
 }
 
@@ -218,7 +218,10 @@ static const struct setting settings[] = {
      .help = "the directory in which each server becomes a directory"},
 };
 static const struct setting options[] = {
-    {.name = "format", .type = SETTING_TEXT, .standard = "qcow2", .help = "of the disks: qcow2 or raw"},
+    {.name = "format",
+     .type = SETTING_TEXT,
+     .standard = "qcow2",
+     .help = "of the disks: qcow2 or raw"},
     {.name = "bus",
      .type = SETTING_TEXT,
      .standard = "virtio",
@@ -235,12 +238,16 @@ static const struct setting options[] = {
     {.name = "verify_boot",
      .type = SETTING_BOOLEAN,
      .standard = "false",
-     .help = "boot the result on a throw-away overlay, without network, before it counts as verified"},
+     .help =
+         "boot the result on a throw-away overlay, without network, before it counts as verified"},
     {.name = "boot_text",
      .type = SETTING_TEXT,
      .standard = "login:",
      .help = "the text awaited on the first serial port"},
-    {.name = "boot_timeout_s", .type = SETTING_INTEGER, .standard = "300", .help = "how long at most"},
+    {.name = "boot_timeout_s",
+     .type = SETTING_INTEGER,
+     .standard = "300",
+     .help = "how long at most"},
     {.name = "boot_accelerator",
      .type = SETTING_TEXT,
      .standard = "auto",

@@ -108,8 +108,7 @@ bool local_disk_begin(struct destination *destination, const struct destination_
     const struct ledger_entry *stored = NULL;
     CLEANUP(fd_closep) int directory = -1;
     char name[PLACE_NAME_SIZE], key[32];
-    if (!local_options_read(plan->options, &options, err) ||
-        !open_directory(self, &directory, err))
+    if (!local_options_read(plan->options, &options, err) || !open_directory(self, &directory, err))
         return false;
     local_disk_name(index, options.format, name);
     snprintf(key, sizeof(key), "disk%zu", index);
@@ -144,8 +143,7 @@ static bool wait_while_held(struct local *self, struct error *err)
 }
 
 /* The attempt's directory, or the server's once it was deployed by this attempt. */
-static bool open_either(struct local *self, const char *server_name, int *ret_fd,
-                        struct error *err)
+static bool open_either(struct local *self, const char *server_name, int *ret_fd, struct error *err)
 {
     struct place_mark mark = local_mark(self), found;
     char name[PLACE_NAME_SIZE];

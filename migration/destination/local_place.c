@@ -62,11 +62,12 @@ static bool parse_mark(const char *text, struct place_mark *ret_mark)
 
 bool place_read_mark(int root_fd, const char *name, struct place_mark *ret_mark)
 {
-    CLEANUP(fd_closep) int directory = openat(root_fd, name,
-                                              O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    CLEANUP(fd_closep) int fd =
-        directory >= 0 ? openat(directory, MARK_FILE, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK)
-                       : -1;
+    CLEANUP(fd_closep)
+    int directory = openat(root_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    CLEANUP(fd_closep)
+    int fd = directory >= 0
+                 ? openat(directory, MARK_FILE, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK)
+                 : -1;
     char text[128];
     ssize_t length = fd >= 0 ? read(fd, text, sizeof(text) - 1) : -1;
     if (length <= 0)
@@ -85,8 +86,9 @@ static bool write_mark(int directory_fd, const struct place_mark *mark, struct e
     char text[128];
     int length = snprintf(text, sizeof(text), "guts_migration=%s attempt=%" PRIu32 "\n",
                           UUID_TEXT(&mark->migration), mark->attempt);
-    CLEANUP(fd_closep) int fd =
-        openat(directory_fd, MARK_FILE, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
+    CLEANUP(fd_closep)
+    int fd = openat(directory_fd, MARK_FILE, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC,
+                    0644);
     if (fd < 0)
         return error_set_errno(err, errno, "cannot mark a directory");
     if (!file_write_all(fd, text, (size_t)length, err))
@@ -134,9 +136,8 @@ bool place_remove(int root_fd, const char *name, const struct uuid *migration, b
     snprintf(own, sizeof(own), PREFIX "%s", UUID_TEXT(migration));
     bool by_name = strncmp(name, own, strlen(own)) == 0;
     *ret_found = false;
-    if (!place_exists(root_fd, name) ||
-        (!by_name && (!place_read_mark(root_fd, name, &mark) ||
-                      !uuid_equal(&mark.migration, migration))))
+    if (!place_exists(root_fd, name) || (!by_name && (!place_read_mark(root_fd, name, &mark) ||
+                                                      !uuid_equal(&mark.migration, migration))))
         return true;
     *ret_found = true;
     return remove_tree(root_fd, name, err);
@@ -217,14 +218,13 @@ static bool replace_own(int root_fd, const char *attempt, const char *server, st
     return remove_tree(root_fd, attempt, err);
 }
 
-bool place_deploy(int root_fd, const struct place_mark *mark, const char *server,
-                  struct error *err)
+bool place_deploy(int root_fd, const struct place_mark *mark, const char *server, struct error *err)
 {
     char attempt[PLACE_NAME_SIZE];
     struct place_mark found;
     place_attempt_name(mark, attempt);
-    bool ours = place_read_mark(root_fd, server, &found) &&
-                uuid_equal(&found.migration, &mark->migration);
+    bool ours =
+        place_read_mark(root_fd, server, &found) && uuid_equal(&found.migration, &mark->migration);
     if (!place_exists(root_fd, attempt)) {
         if (ours && found.attempt == mark->attempt)
             return true;

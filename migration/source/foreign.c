@@ -49,9 +49,14 @@ static bool charset_is_plain(const char *charset)
 static const char *charset_name(const char *charset)
 {
     static const char *const names[][2] = {
-        {"windows-949", "CP949"},     {"windows-932", "CP932"},   {"windows-31j", "CP932"},
-        {"Shift_JIS", "CP932"},       {"GBK", "GB18030"},         {"windows-936", "GB18030"},
-        {"windows-950", "BIG5-HKSCS"}, {"ibm-5348_P100-1997", "CP1252"},
+        {"windows-949", "CP949"},
+        {"windows-932", "CP932"},
+        {"windows-31j", "CP932"},
+        {"Shift_JIS", "CP932"},
+        {"GBK", "GB18030"},
+        {"windows-936", "GB18030"},
+        {"windows-950", "BIG5-HKSCS"},
+        {"ibm-5348_P100-1997", "CP1252"},
     };
     for (size_t i = 0; i < COUNT_OF(names); i++) {
         if (strcasecmp(charset, names[i][0]) == 0)
@@ -60,8 +65,7 @@ static const char *charset_name(const char *charset)
     return charset;
 }
 
-static bool convert_all(iconv_t converter, const char *data, size_t length,
-                        struct buffer *ret_text)
+static bool convert_all(iconv_t converter, const char *data, size_t length, struct buffer *ret_text)
 {
     char *from = (char *)(uintptr_t)data; /* iconv does not write through it */
     while (length > 0) {
@@ -76,7 +80,7 @@ static bool convert_all(iconv_t converter, const char *data, size_t length,
 }
 
 bool foreign_convert(const char *charset, const char *data, size_t length, struct buffer *ret_text,
-                  struct error *err)
+                     struct error *err)
 {
     if (!charset_is_plain(charset))
         return error_set(err, &FAULT_VM_CONFIG_INVALID, "it names an impossible character set");
@@ -93,8 +97,10 @@ bool foreign_convert(const char *charset, const char *data, size_t length, struc
     bool converted = convert_all(converter, data, length, ret_text);
     iconv_close(converter);
     if (!converted)
-        return error_set(err, &FAULT_VM_CONFIG_INVALID, "its bytes do not fit its character set "
-                         "\"%s\"", charset);
+        return error_set(err, &FAULT_VM_CONFIG_INVALID,
+                         "its bytes do not fit its character set "
+                         "\"%s\"",
+                         charset);
     return true;
 }
 
@@ -106,8 +112,9 @@ char *foreign_clean(struct arena *arena, const char *text, size_t most)
     char *clean = arena_alloc(arena, (length < most ? length : most) + 1);
     for (size_t at = 0; at < length;) {
         size_t step = utf8_character(text + at, length - at);
-        bool odd = step == 0 || (unsigned char)text[at] < ' ' || text[at] == 0x7f ||
-                   (step == 2 && (unsigned char)text[at] == 0xc2 && (unsigned char)text[at + 1] < 0xa0);
+        bool odd =
+            step == 0 || (unsigned char)text[at] < ' ' || text[at] == 0x7f ||
+            (step == 2 && (unsigned char)text[at] == 0xc2 && (unsigned char)text[at + 1] < 0xa0);
         if (kept + (odd ? 1 : step) > most)
             break;
         if (odd)
@@ -162,7 +169,7 @@ char *foreign_mac(struct arena *arena, const char *text)
 }
 
 bool foreign_read(int fd, const char *shown, size_t most, struct buffer *ret_content,
-               struct error *err)
+                  struct error *err)
 {
     struct stat facts;
     if (fstat(fd, &facts) != 0)

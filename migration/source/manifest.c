@@ -71,7 +71,8 @@ static bool read_line(const char *text, size_t length, struct arena *arena,
         return false;
     struct manifest_line line = {.algorithm = algorithms[which].name,
                                  .digest_length = algorithms[which].length,
-                                 .name = arena_strndup(arena, open + 1, (size_t)(close - open - 1))};
+                                 .name =
+                                     arena_strndup(arena, open + 1, (size_t)(close - open - 1))};
     const char *digest = equals + 1, *end = text + length;
     while (digest < end && *digest == ' ')
         digest++;
@@ -100,8 +101,8 @@ bool manifest_parse(const char *data, size_t length, struct arena *arena,
                 return error_set(err, &FAULT_MANIFEST_MISMATCH,
                                  "line %zu of the manifest cannot be understood", number);
             if (manifest_find(&manifest, line.name) != NULL)
-                return error_set(err, &FAULT_MANIFEST_MISMATCH, "the manifest names \"%.100s\" twice",
-                                 line.name);
+                return error_set(err, &FAULT_MANIFEST_MISMATCH,
+                                 "the manifest names \"%.100s\" twice", line.name);
             manifest.lines[manifest.count++] = line;
         }
         data += end + (newline != NULL);
@@ -139,8 +140,9 @@ static bool compare(const struct manifest_line *line, EVP_MD_CTX *digest, struct
     if (EVP_DigestFinal_ex(digest, found, &length) == 1 && length == line->digest_length &&
         memcmp(found, line->digest, length) == 0)
         return true;
-    return error_set(err, &FAULT_MANIFEST_MISMATCH, "\"%.200s\" has another %s than its manifest says",
-                     line->name, line->algorithm);
+    return error_set(err, &FAULT_MANIFEST_MISMATCH,
+                     "\"%.200s\" has another %s than its manifest says", line->name,
+                     line->algorithm);
 }
 
 static bool feed(const struct manifest_check *check, EVP_MD_CTX *digest, uint8_t *piece,
@@ -175,8 +177,8 @@ bool manifest_verify_text(const struct manifest_line *line, const void *data, si
                           struct error *err)
 {
     EVP_MD_CTX *digest = begin_digest(line, err);
-    bool same = digest != NULL && EVP_DigestUpdate(digest, data, length) == 1 &&
-                compare(line, digest, err);
+    bool same =
+        digest != NULL && EVP_DigestUpdate(digest, data, length) == 1 && compare(line, digest, err);
     EVP_MD_CTX_free(digest);
     return same;
 }

@@ -83,8 +83,8 @@ static bool open_url(struct ova *self, const char *url, struct error *err)
     return ova_fetch_open(self->work, url, &self->fetch, err);
 }
 
-static bool ova_open(struct work *work, const struct settings *settings,
-                     struct source **ret_source, struct error *err)
+static bool ova_open(struct work *work, const struct settings *settings, struct source **ret_source,
+                     struct error *err)
 {
     const char *path = settings_text(settings, "path"), *url = settings_text(settings, "url");
     struct ova *self = xcalloc(1, sizeof(*self));
@@ -140,7 +140,7 @@ static bool open_package(struct ova *self, const char *file, struct arena *arena
 {
     int fd = -1;
     if (self->fetch != NULL) {
-        struct archive_reader reader = ova_fetch_reader(self->fetch);
+        struct tarball_reader reader = ova_fetch_reader(self->fetch);
         return package_open_remote(&reader, arena, ret_package, err);
     }
     if (has_suffix(file, ".ovf"))
@@ -163,7 +163,8 @@ static bool find_system(const struct package *package, const struct key *key, si
             return true;
         }
     }
-    return error_set(err, &FAULT_NOT_FOUND, "the package \"%.200s\" has no such machine", key->file);
+    return error_set(err, &FAULT_NOT_FOUND, "the package \"%.200s\" has no such machine",
+                     key->file);
 }
 
 /* A machine that cannot be understood, or breaks a rule of vm.h, is shown by its name. */
@@ -228,9 +229,8 @@ static bool list_package(struct ova *self, const char *file, struct package *pac
 {
     const struct ovf *ovf = package->ovf;
     for (size_t i = 0; i < ovf->system_count; i++) {
-        const char *key = ovf->system_count == 1
-                              ? file
-                              : arena_printf(arena, "%s#%s", file, ovf->systems[i].id);
+        const char *key =
+            ovf->system_count == 1 ? file : arena_printf(arena, "%s#%s", file, ovf->systems[i].id);
         if (strlen(key) > VM_KEY_MOST || !foreign_is_printable(key)) {
             work_note(self->work, "a machine is passed over: its id cannot be shown");
             continue;
@@ -274,10 +274,8 @@ static bool ova_list(struct source *source, take_vm *take, void *context, struct
     size_t unreadable = 0;
     if (self->single != NULL)
         return list_one(self, self->single, take, context, err);
-    struct scan_plan plan = {.directory_fd = self->root_fd,
-                             .suffixes = suffixes,
-                             .go_on = go_on,
-                             .context = self->work};
+    struct scan_plan plan = {
+        .directory_fd = self->root_fd, .suffixes = suffixes, .go_on = go_on, .context = self->work};
     if (!scan_tree(&plan, arena, &found, &unreadable, err))
         return false;
     if (unreadable > 0)
@@ -317,8 +315,7 @@ static bool open_for_export(struct ova *self, struct ova_export *export, const c
 {
     if (self->fetch == NULL)
         return open_package(self, file, export->arena, &export->package, err);
-    const char *path =
-        arena_printf(export->arena, "%s/" STAGED_FILE, work_directory(self->work));
+    const char *path = arena_printf(export->arena, "%s/" STAGED_FILE, work_directory(self->work));
     uint64_t most = STAGED_MORE_BYTES;
     for (size_t i = 0; i < export->session.vm->disk_count; i++)
         most += export->session.vm->disks[i].stored_bytes + (1u << 20);

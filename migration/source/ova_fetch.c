@@ -62,7 +62,8 @@ static bool judge_status(const struct ova_fetch *fetch, unsigned status, unsigne
     if (status == wanted)
         return true;
     if (status == 401 || status == 403)
-        return error_set(err, &FAULT_SOURCE_CREDENTIALS, "\"%.200s\" answers %u", fetch->url, status);
+        return error_set(err, &FAULT_SOURCE_CREDENTIALS, "\"%.200s\" answers %u", fetch->url,
+                         status);
     if (status == 404 || status == 410)
         return error_set(err, &FAULT_NOT_FOUND, "\"%.200s\" answers %u", fetch->url, status);
     if (status == 200 && wanted == 206)
@@ -119,10 +120,9 @@ static bool read_range(void *context, void *ret_data, size_t length, uint64_t of
     return judge_status(fetch, status, 206, err);
 }
 
-struct archive_reader ova_fetch_reader(struct ova_fetch *fetch)
+struct tarball_reader ova_fetch_reader(struct ova_fetch *fetch)
 {
-    return (struct archive_reader){
-        .read = read_range, .context = fetch, .size_bytes = UINT64_MAX};
+    return (struct tarball_reader){.read = read_range, .context = fetch, .size_bytes = UINT64_MAX};
 }
 
 struct download {

@@ -8,7 +8,7 @@
 #ifndef GUTS_MIGRATION_SOURCE_OVA_FETCH_H
 #define GUTS_MIGRATION_SOURCE_OVA_FETCH_H
 
-#include "migration/source/archive.h"
+#include "migration/source/tarball.h"
 #include "migration/work.h"
 
 struct ova_fetch;
@@ -17,7 +17,7 @@ bool ova_fetch_open(struct work *work, const char *url, struct ova_fetch **ret_f
 void ova_fetch_close(struct ova_fetch *fetch);
 /* Borrows the fetch. FAULT_SOURCE_UNREACHABLE, FAULT_NOT_FOUND, FAULT_SOURCE_CREDENTIALS, and
  * FAULT_UNSUPPORTED for a server without ranges. */
-struct archive_reader ova_fetch_reader(struct ova_fetch *fetch);
+struct tarball_reader ova_fetch_reader(struct ova_fetch *fetch);
 /* Downloads into `path`, which then is whole; what is there whole already is kept. At most `most` bytes. */
 bool ova_fetch_all(struct ova_fetch *fetch, const char *path, uint64_t most,
                    struct error *err) MUST_CHECK;

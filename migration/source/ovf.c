@@ -54,9 +54,9 @@ bool ovf_bytes(uint64_t number, const char *units, uint64_t standard_unit, uint6
         const char *name;
         unsigned exponent;
     } words[] = {
-        {"kb", 1},        {"kib", 1},       {"kilobyte", 1}, {"kilobytes", 1}, {"mb", 2},
-        {"mib", 2},       {"megabyte", 2},  {"megabytes", 2}, {"gb", 3},       {"gib", 3},
-        {"gigabyte", 3},  {"gigabytes", 3}, {"tb", 4},       {"terabytes", 4},
+        {"kb", 1},       {"kib", 1},       {"kilobyte", 1},  {"kilobytes", 1}, {"mb", 2},
+        {"mib", 2},      {"megabyte", 2},  {"megabytes", 2}, {"gb", 3},        {"gib", 3},
+        {"gigabyte", 3}, {"gigabytes", 3}, {"tb", 4},        {"terabytes", 4},
     };
     if (units == NULL || units[strspn(units, " \t\r\n")] == '\0')
         return scale(number, standard_unit, 1, ret_bytes);
@@ -140,7 +140,8 @@ static bool read_capacity(const xmlNode *node, struct arena *arena, uint64_t *re
     if (text == NULL || text[0] == '\0' || strncmp(text, "${", 2) == 0)
         return true;
     if (text[0] == '-' || !isdigit((unsigned char)text[0]))
-        return error_set(err, &FAULT_VM_CONFIG_INVALID, "the capacity \"%.40s\" is no number", text);
+        return error_set(err, &FAULT_VM_CONFIG_INVALID, "the capacity \"%.40s\" is no number",
+                         text);
     if (!foreign_unsigned(text, &number) || !ovf_bytes(number, units, 1, ret_bytes) ||
         *ret_bytes > VM_DISK_BYTES_MOST)
         return error_set(err, &FAULT_TOO_LARGE, "a disk of \"%.40s\" (%.40s) is absurd", text,
@@ -184,8 +185,8 @@ static void read_configuration(struct ovf_reading *reading, const xmlNode *envel
     for (xmlNode *node = ovf_xml_child(section, "Configuration"); node != NULL;
          node = ovf_xml_next(node, "Configuration")) {
         const char *standard = ovf_xml_attribute(node, "default", reading->arena);
-        bool is_standard = standard != NULL && (strcasecmp(standard, "true") == 0 ||
-                                                strcmp(standard, "1") == 0);
+        bool is_standard =
+            standard != NULL && (strcasecmp(standard, "true") == 0 || strcmp(standard, "1") == 0);
         if (reading->configuration == NULL || is_standard)
             reading->configuration = ovf_xml_attribute(node, "id", reading->arena);
         if (is_standard)

@@ -28,9 +28,9 @@ struct ovf_disk {
     const struct ovf_file *file; /* NULL: an empty disk, made anew at each import */
 };
 struct ovf_system {
-    const char *id;          /* ovf:id */
-    struct vm *vm;           /* disk keys are hrefs ("" for an empty disk); no key, no obstacle */
-    struct ovf_disk *disks;  /* as many as vm->disk_count */
+    const char *id;         /* ovf:id */
+    struct vm *vm;          /* disk keys are hrefs ("" for an empty disk); no key, no obstacle */
+    struct ovf_disk *disks; /* as many as vm->disk_count */
 };
 struct ovf {
     struct ovf_system *systems;

@@ -47,8 +47,7 @@ static bool is_chosen(const struct ovf_reading *reading, const xmlNode *item)
     while (*list != '\0') {
         list += strspn(list, " \t\r\n");
         size_t length = strcspn(list, " \t\r\n");
-        if (length == wanted && length > 0 &&
-            strncmp(list, reading->configuration, length) == 0)
+        if (length == wanted && length > 0 && strncmp(list, reading->configuration, length) == 0)
             return true;
         list += length;
     }
@@ -180,8 +179,10 @@ static bool take_disk(struct hardware *hardware, const xmlNode *item, struct err
     struct ovf_disk_entry disk;
     uint64_t unit = 0;
     if (!find_backing(hardware->reading, resource, &disk))
-        return error_set(err, &FAULT_VM_CONFIG_INVALID, "a disk refers to \"%.80s\", which is not "
-                         "there", resource != NULL ? resource : "");
+        return error_set(err, &FAULT_VM_CONFIG_INVALID,
+                         "a disk refers to \"%.80s\", which is not "
+                         "there",
+                         resource != NULL ? resource : "");
     if (system->vm->disk_count == VM_DISKS_MOST)
         return error_set(err, &FAULT_TOO_LARGE, "it has more than %d disks", VM_DISKS_MOST);
     const struct controller *controller =
@@ -206,8 +207,8 @@ static bool take_nic(struct hardware *hardware, const xmlNode *item, struct erro
 {
     struct vm *vm = hardware->system->vm;
     struct arena *arena = hardware->reading->arena;
-    const char *model = foreign_clean(
-        arena, ovf_xml_child_text(item, "ResourceSubType", arena), 32);
+    const char *model =
+        foreign_clean(arena, ovf_xml_child_text(item, "ResourceSubType", arena), 32);
     const char *allocated = ovf_xml_child_text(item, "AutomaticAllocation", arena);
     if (vm->nic_count == VM_NICS_MOST)
         return error_set(err, &FAULT_TOO_LARGE, "it has more than %d NICs", VM_NICS_MOST);
@@ -230,8 +231,7 @@ static bool is_controller(uint64_t type)
 }
 
 /* Controllers are read in a first pass: a disk may stand before its own. */
-static bool take_item(struct hardware *hardware, const xmlNode *item, bool first,
-                      struct error *err)
+static bool take_item(struct hardware *hardware, const xmlNode *item, bool first, struct error *err)
 {
     uint64_t type;
     if (!number_of(hardware, item, "ResourceType", &type))

@@ -37,10 +37,9 @@ bool ovf_xml_read(const char *data, size_t length, xmlDoc **ret_document, struct
         return error_set(err, &FAULT_TOO_LARGE, "it is too large");
     parser->_private = &refused;
     parser->sax->internalSubset = refuse_document_type;
-    xmlDoc *document =
-        xmlCtxtReadMemory(parser, data, (int)length, NULL, NULL,
-                          XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING |
-                              XML_PARSE_NOCDATA | XML_PARSE_NOBLANKS);
+    xmlDoc *document = xmlCtxtReadMemory(parser, data, (int)length, NULL, NULL,
+                                         XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING |
+                                             XML_PARSE_NOCDATA | XML_PARSE_NOBLANKS);
     bool fine = document != NULL && !refused && parser->wellFormed &&
                 xmlDocGetRootElement(document) != NULL;
     if (fine)

@@ -57,7 +57,7 @@ static bool open_part(struct package *package, const char *name, struct part *re
         }
         part.length_bytes = (uint64_t)facts.st_size;
     } else {
-        const struct archive_member *member = archive_find(&package->archive, name);
+        const struct tarball_member *member = tarball_find(&package->archive, name);
         if (member == NULL)
             return missing(name, err);
         part.fd = fcntl(package->file_fd, F_DUPFD_CLOEXEC, 3);
@@ -73,7 +73,7 @@ static bool open_part(struct package *package, const char *name, struct part *re
 static bool read_remote(struct package *package, const char *name, size_t most,
                         struct buffer *ret_text, struct error *err)
 {
-    const struct archive_member *member = archive_find(&package->archive, name);
+    const struct tarball_member *member = tarball_find(&package->archive, name);
     size_t got = 0;
     if (member == NULL)
         return missing(name, err);
@@ -81,8 +81,8 @@ static bool read_remote(struct package *package, const char *name, size_t most,
         return error_set(err, &FAULT_TOO_LARGE, "\"%.200s\" is larger than %zu bytes", name, most);
     size_t length = (size_t)member->size_bytes;
     buffer_reserve(ret_text, length + 1);
-    if (!package->remote.read(package->remote.context, ret_text->data, length,
-                              member->offset_bytes, &got, err))
+    if (!package->remote.read(package->remote.context, ret_text->data, length, member->offset_bytes,
+                              &got, err))
         return false;
     if (got != length)
         return error_set(err, &FAULT_ARCHIVE_INVALID, "\"%.200s\" ends too early", name);
@@ -153,10 +153,10 @@ static bool load(struct package *package, struct error *err)
            ovf_parse(text.data, text.length, package->arena, &package->ovf, err);
 }
 
-static bool load_archive(struct package *package, const struct archive_reader *reader,
+static bool load_archive(struct package *package, const struct tarball_reader *reader,
                          struct error *err)
 {
-    if (!archive_list(reader, package->arena, &package->archive, err))
+    if (!tarball_list(reader, package->arena, &package->archive, err))
         return false;
     for (size_t i = 0; i < package->archive.count; i++) {
         if (!has_suffix(package->archive.members[i].name, ".ovf"))
@@ -191,8 +191,8 @@ static bool read_file(void *context, void *ret_data, size_t length, uint64_t off
     const struct package *package = context;
     size_t done = 0;
     while (done < length) {
-        ssize_t got = pread(package->file_fd, (char *)ret_data + done, length - done,
-                            (off_t)(offset + done));
+        ssize_t got =
+            pread(package->file_fd, (char *)ret_data + done, length - done, (off_t)(offset + done));
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)
@@ -213,7 +213,7 @@ bool package_open_file(int file_fd, struct arena *arena, struct package *ret_pac
     bool fine = fstat(file_fd, &facts) == 0 && S_ISREG(facts.st_mode);
     if (!fine)
         error_set(err, &FAULT_ARCHIVE_INVALID, "it is no file");
-    struct archive_reader reader = {
+    struct tarball_reader reader = {
         .read = read_file, .context = &package, .size_bytes = fine ? (uint64_t)facts.st_size : 0};
     fine = fine && load_archive(&package, &reader, err);
     if (fine)
@@ -223,11 +223,10 @@ bool package_open_file(int file_fd, struct arena *arena, struct package *ret_pac
     return fine;
 }
 
-bool package_open_remote(const struct archive_reader *reader, struct arena *arena,
+bool package_open_remote(const struct tarball_reader *reader, struct arena *arena,
                          struct package *ret_package, struct error *err)
 {
-    struct package package = {
-        .arena = arena, .directory_fd = -1, .file_fd = -1, .remote = *reader};
+    struct package package = {.arena = arena, .directory_fd = -1, .file_fd = -1, .remote = *reader};
     if (!load_archive(&package, reader, err))
         return false;
     *ret_package = package;
@@ -280,8 +279,8 @@ static bool check_kind(const struct ovf_disk *backing, const struct vm_disk *dis
     if (backing->file == NULL)
         return error_set(err, &FAULT_DISK_UNSUPPORTED, "a disk without a file of its own");
     if (backing->file->compressed || backing->file->chunked)
-        return error_set(err, &FAULT_DISK_UNSUPPORTED, "\"%.200s\" is compressed or cut into chunks",
-                         disk->key);
+        return error_set(err, &FAULT_DISK_UNSUPPORTED,
+                         "\"%.200s\" is compressed or cut into chunks", disk->key);
     if (disk->format == NULL)
         return error_set(err, &FAULT_DISK_UNSUPPORTED, "the format of \"%.200s\" is not known",
                          disk->key);
@@ -310,7 +309,7 @@ static bool look_at_disk(struct package *package, size_t index, size_t number, s
     if (!check_kind(&system->disks[number], disk, err))
         return false;
     if (package->remote.read != NULL) {
-        const struct archive_member *member = archive_find(&package->archive, disk->key);
+        const struct tarball_member *member = tarball_find(&package->archive, disk->key);
         disk->stored_bytes = member != NULL ? member->size_bytes : 0;
         return member != NULL || missing(disk->key, err);
     }

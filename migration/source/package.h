@@ -10,16 +10,16 @@
 #define GUTS_MIGRATION_SOURCE_PACKAGE_H
 
 #include "migration/disk/disk.h"
-#include "migration/source/archive.h"
+#include "migration/source/tarball.h"
 #include "migration/source/manifest.h"
 #include "migration/source/ovf.h"
 
 struct package {
     struct arena *arena;
-    int directory_fd;          /* of a descriptor in a directory, or −1 */
-    int file_fd;               /* of the tar file, or −1 */
-    struct archive_reader remote; /* read is NULL unless the tar file is behind a URL */
-    struct archive archive;
+    int directory_fd;             /* of a descriptor in a directory, or −1 */
+    int file_fd;                  /* of the tar file, or −1 */
+    struct tarball_reader remote; /* read is NULL unless the tar file is behind a URL */
+    struct tarball archive;
     const char *descriptor_name;
     struct ovf *ovf;
     struct manifest manifest;
@@ -30,7 +30,7 @@ bool package_open_directory(int directory_fd, const char *descriptor_name, struc
                             struct package *ret_package, struct error *err) MUST_CHECK;
 bool package_open_file(int file_fd, struct arena *arena, struct package *ret_package,
                        struct error *err) MUST_CHECK;
-bool package_open_remote(const struct archive_reader *reader, struct arena *arena,
+bool package_open_remote(const struct tarball_reader *reader, struct arena *arena,
                          struct package *ret_package, struct error *err) MUST_CHECK;
 void package_close(struct package *package);
 

@@ -116,8 +116,8 @@ static bool find_charset(const char *data, size_t length, char *ret_name, size_t
         struct line line;
         if (split_line(data, end, &line) && line.key_length == strlen(key) &&
             strncasecmp(line.key, key, line.key_length) == 0) {
-            snprintf(ret_name, size, "%.*s", (int)(line.value_length < size ? line.value_length : size - 1),
-                     line.value);
+            snprintf(ret_name, size, "%.*s",
+                     (int)(line.value_length < size ? line.value_length : size - 1), line.value);
             return true;
         }
         data += end + (end < length);
@@ -138,7 +138,7 @@ static bool to_utf8(const char *data, size_t length, struct buffer *ret_text, st
         return foreign_convert(charset, data, length, ret_text, err);
     /* Before Workstation 5.5 files named no character set: that of the host, most often this. */
     return foreign_convert(foreign_is_utf8(data, length) ? "UTF-8" : "windows-1252", data, length,
-                        ret_text, err);
+                           ret_text, err);
 }
 
 static int compare_entries(const void *a, const void *b)

@@ -177,8 +177,7 @@ static void order_disks(const struct vmx *vmx, struct vm *vm)
             snprintf(name, sizeof(name), "%s%u:%u", disk.bus, disk.controller_index, disk.unit);
             if (strlen(name) != length || strncasecmp(name, order, length) != 0)
                 continue;
-            memmove(&vm->disks[placed + 1], &vm->disks[placed],
-                    (i - placed) * sizeof(*vm->disks));
+            memmove(&vm->disks[placed + 1], &vm->disks[placed], (i - placed) * sizeof(*vm->disks));
             vm->disks[placed++] = disk;
             break;
         }

@@ -13,8 +13,8 @@
 struct workstation {
     struct source source; /* first: drivers are told apart by it */
     struct work *work;
-    int root_fd;        /* the directory that keys are relative to */
-    char *single;       /* the one .vmx that the settings name, or NULL */
+    int root_fd;  /* the directory that keys are relative to */
+    char *single; /* the one .vmx that the settings name, or NULL */
 };
 struct workstation_export {
     struct source_export session;
@@ -76,10 +76,8 @@ static bool find_all(struct workstation *self, struct arena *arena, struct scan_
         *ret_result = (struct scan_result){.paths = paths, .count = 1};
         return true;
     }
-    struct scan_plan plan = {.directory_fd = self->root_fd,
-                             .suffixes = suffixes,
-                             .go_on = go_on,
-                             .context = self->work};
+    struct scan_plan plan = {
+        .directory_fd = self->root_fd, .suffixes = suffixes, .go_on = go_on, .context = self->work};
     return scan_tree(&plan, arena, ret_result, ret_unreadable, err);
 }
 
@@ -88,8 +86,7 @@ static bool open_place(struct workstation *self, const char *key, struct arena *
                        struct workstation_place *ret_place, struct error *err)
 {
     const char *slash = strrchr(key, '/');
-    const char *directory =
-        slash != NULL ? arena_strndup(arena, key, (size_t)(slash - key)) : ".";
+    const char *directory = slash != NULL ? arena_strndup(arena, key, (size_t)(slash - key)) : ".";
     if (!is_vmx(key) || (self->single != NULL && strcmp(self->single, key) != 0))
         return error_set(err, &FAULT_NOT_FOUND, "this source has no machine \"%.200s\"", key);
     ret_place->file = arena_strdup(arena, slash != NULL ? slash + 1 : key);
@@ -115,8 +112,8 @@ static bool workstation_describe(struct source *source, const char *key, struct 
     struct workstation *self = (struct workstation *)source;
     struct workstation_place place = {.directory_fd = -1};
     struct vm *vm = NULL;
-    bool found = open_place(self, key, arena, &place, err) &&
-                 workstation_vm_read(&place, arena, &vm, err);
+    bool found =
+        open_place(self, key, arena, &place, err) && workstation_vm_read(&place, arena, &vm, err);
     fd_closep(&place.directory_fd);
     if (!found)
         return false;
@@ -233,7 +230,7 @@ static bool workstation_export_check(struct source_export *session, struct error
     struct workstation_export *self = (struct workstation_export *)session;
     CLEANUP(arena_freep) struct arena *arena = arena_new();
     const char *now = NULL;
-    if (workstation_vm_is_running(&self->place))
+    if (workstation_vm_lock(&self->place) != WORKSTATION_FREE)
         return error_set(err, &FAULT_SOURCE_CHANGED, "the machine was started or opened meanwhile");
     if (!workstation_vm_identity(&self->place, session->vm, arena, &now, err))
         return false;

@@ -68,24 +68,26 @@ static bool concerns(const char *entry, const char *file)
            strncasecmp(entry, file, strlen(file)) == 0;
 }
 
-bool workstation_vm_is_running(const struct workstation_place *place)
+enum workstation_lock workstation_vm_lock(const struct workstation_place *place)
 {
     int fd = openat(place->directory_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *directory = fd >= 0 ? fdopendir(fd) : NULL;
+    enum workstation_lock lock = WORKSTATION_FREE;
+    struct dirent *entry;
     if (directory == NULL) {
         fd_closep(&fd);
-        return false;
+        return lock;
     }
-    bool running = false;
-    struct dirent *entry;
     /* Several machines may share a directory: of locks on descriptions only our own counts; those on
      * disks and memory files are taken as ours, since a shared base disk must rest too. */
-    while (!running && (entry = readdir(directory)) != NULL)
-        running = (concerns(entry->d_name, place->file) || ends_with(entry->d_name, ".vmdk.lck") ||
-                   ends_with(entry->d_name, ".vmem.lck")) &&
-                  directory_holds_lock(dirfd(directory), entry->d_name);
+    while (lock != WORKSTATION_RUNNING && (entry = readdir(directory)) != NULL) {
+        bool own = concerns(entry->d_name, place->file);
+        bool other = ends_with(entry->d_name, ".vmdk.lck") || ends_with(entry->d_name, ".vmem.lck");
+        if ((own || other) && directory_holds_lock(dirfd(directory), entry->d_name))
+            lock = own ? WORKSTATION_RUNNING : WORKSTATION_LOCKED;
+    }
     closedir(directory);
-    return running;
+    return lock;
 }
 
 static bool set_obstacle(struct vm *vm, struct arena *arena, const struct fault *fault,
@@ -98,8 +100,8 @@ static bool set_obstacle(struct vm *vm, struct arena *arena, const struct fault 
     return true;
 }
 
-static void look_at_disk(const struct workstation_place *place, struct vm *vm,
-                         struct vm_disk *disk, struct arena *arena)
+static void look_at_disk(const struct workstation_place *place, struct vm *vm, struct vm_disk *disk,
+                         struct arena *arena)
 {
     struct error err = {0};
     struct disk_vmdk_info info;
@@ -123,7 +125,11 @@ static void find_obstacles(const struct workstation_place *place, const struct v
 {
     if (vmx_is_encrypted(vmx))
         set_obstacle(vm, arena, &FAULT_VM_ENCRYPTED, "the machine is encrypted");
-    if (workstation_vm_is_running(place)) {
+    enum workstation_lock lock = workstation_vm_lock(place);
+    if (lock == WORKSTATION_LOCKED)
+        set_obstacle(vm, arena, &FAULT_VM_LOCKED,
+                     "another program holds a disk: a lock file (.lck)");
+    if (lock == WORKSTATION_RUNNING) {
         vm->power = VM_POWER_ON;
         set_obstacle(vm, arena, &FAULT_VM_RUNNING,
                      "the machine runs or is open in Workstation: a lock file (.lck) is there");
@@ -209,8 +215,7 @@ bool workstation_vm_identity(const struct workstation_place *place, const struct
         return error_set_errno(err, errno, "cannot look at \"%s\"", place->file);
     buffer_printf(&text, "%s %llu:%llu %lld %lld.%09ld\n", place->file,
                   (unsigned long long)facts.st_dev, (unsigned long long)facts.st_ino,
-                  (long long)facts.st_size, (long long)facts.st_mtim.tv_sec,
-                  facts.st_mtim.tv_nsec);
+                  (long long)facts.st_size, (long long)facts.st_mtim.tv_sec, facts.st_mtim.tv_nsec);
     for (size_t i = 0; i < vm->disk_count; i++) {
         if (!add_disk_identity(&opener, vm->disks[i].key, arena, &text, err))
             return false;

@@ -12,8 +12,8 @@
 #include "proto/vm.h"
 
 struct workstation_place {
-    int directory_fd;      /* of the machine; everything it names lies beneath */
-    const char *file;      /* "web.vmx" */
+    int directory_fd; /* of the machine; everything it names lies beneath */
+    const char *file; /* "web.vmx" */
 };
 /* Fills all of a vm but its key. What stands in the way becomes the obstacle, the most telling first:
  * encrypted, running, suspended, disks missing or damaged, absurd numbers. False only when the .vmx
@@ -24,7 +24,10 @@ bool workstation_vm_read(const struct workstation_place *place, struct arena *ar
 bool workstation_vm_identity(const struct workstation_place *place, const struct vm *vm,
                              struct arena *arena, const char **ret_identity,
                              struct error *err) MUST_CHECK;
-bool workstation_vm_is_running(const struct workstation_place *place);
+/* By the lock files of VMware: on the .vmx, it runs or is open in Workstation; on a disk or memory file
+ * alone, another machine or tool holds what it needs. */
+enum workstation_lock { WORKSTATION_FREE, WORKSTATION_LOCKED, WORKSTATION_RUNNING };
+enum workstation_lock workstation_vm_lock(const struct workstation_place *place);
 /* Opens files beneath the machine's directory; borrows the place. */
 struct disk_opener workstation_vm_opener(const struct workstation_place *place);
 

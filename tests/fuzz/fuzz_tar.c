@@ -3,13 +3,13 @@
  * A tar archive: members lie within it and their names lead nowhere else. Checksums are mended first, or
  * no changed header would ever be looked into.
  *
- * sources: migration/source/archive.c migration/source/foreign.c proto/fault.c proto/text.c
+ * sources: migration/source/tarball.c migration/source/foreign.c proto/fault.c proto/text.c
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "migration/source/archive.h"
+#include "migration/source/tarball.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -40,15 +40,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     CLEANUP(arena_freep) struct arena *arena = arena_new();
     CLEANUP(buffer_fini) struct buffer tar = {0};
     struct error err = {0};
-    struct archive archive;
+    struct tarball archive;
     buffer_append(&tar, data, size);
     mend_checksums(&tar);
-    struct archive_reader reader = {
-        .read = read_bytes, .context = &tar, .size_bytes = tar.length};
-    if (!archive_list(&reader, arena, &archive, &err))
+    struct tarball_reader reader = {.read = read_bytes, .context = &tar, .size_bytes = tar.length};
+    if (!tarball_list(&reader, arena, &archive, &err))
         return 0;
     for (size_t i = 0; i < archive.count; i++) {
-        const struct archive_member *member = &archive.members[i];
+        const struct tarball_member *member = &archive.members[i];
         if (member->offset_bytes + member->size_bytes > tar.length || member->name[0] == '/' ||
             strncmp(member->name, "../", 3) == 0 || strstr(member->name, "/../") != NULL)
             abort();

@@ -119,9 +119,9 @@ static bool run(struct move *move, const char *key, struct error *err)
 
 static bool take(void *context, const struct vm *vm, struct error *err)
 {
-    json_array_append_new(context, json_pack("{s:s, s:s*, s:I}", "key", vm->key, "obstacle",
-                                             vm->obstacle_code, "disks",
-                                             (json_int_t)vm->disk_count));
+    json_array_append_new(context,
+                          json_pack("{s:s, s:s*, s:I}", "key", vm->key, "obstacle",
+                                    vm->obstacle_code, "disks", (json_int_t)vm->disk_count));
     return true;
 }
 
@@ -159,11 +159,12 @@ int main(int argc, char **argv)
                     urls.count > 0 ? &urls : &none, &roots, &err))
         return 2;
     move.result = json_pack("{s:[]}", "disks");
-    move.work = fake_work_new(&(struct fake_work){
-        .directory = job, .roots = roots, .attempt = 1, .owner = uuid_new()});
+    move.work = fake_work_new(
+        &(struct fake_work){.directory = job, .roots = roots, .attempt = 1, .owner = uuid_new()});
     move.plan.work = move.work;
     snprintf(out, sizeof(out), "{\"path\": \"%s\"}", argv[5]);
-    struct settings *settings = read_settings(driver->settings, driver->setting_count, argv[2], &err);
+    struct settings *settings =
+        read_settings(driver->settings, driver->setting_count, argv[2], &err);
     struct settings *place =
         read_settings(destination_local.settings, destination_local.setting_count, out, &err);
     struct settings *options =

@@ -98,8 +98,8 @@ bool work_wait_ms(struct work *work, uint64_t duration_ms, struct error *err)
     return work_go_on(work, err);
 }
 
-const struct ledger_entry *work_ledger_find(const struct work *work, enum end end,
-                                            const char *kind, const char *key)
+const struct ledger_entry *work_ledger_find(const struct work *work, enum end end, const char *kind,
+                                            const char *key)
 {
     for (size_t i = 0; i < work->count; i++) {
         const struct ledger_entry *entry = &work->entries[i];

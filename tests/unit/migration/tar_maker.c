@@ -18,7 +18,10 @@ void tar_add_lying(struct buffer *tar, const char *name, char type, const void *
     memcpy(header + 136, "00000000000", 12);
     memset(header + 148, ' ', 8);
     header[156] = type;
-    memcpy(header + 257, "ustar\0" "00", 8);
+    memcpy(header + 257,
+           "ustar\0"
+           "00",
+           8);
     for (size_t i = 0; i < sizeof(header); i++)
         sum += (unsigned char)header[i];
     snprintf(header + 148, 8, "%06o", sum);

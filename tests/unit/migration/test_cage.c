@@ -68,7 +68,8 @@ static void a_tool_that_hangs_is_ended_with_its_children(void **state)
     struct buffer output = {0};
     uint64_t before = clock_mono_ms();
     /* The shell ignores SIGTERM, and so does its child. */
-    assert_false(run_shell("trap '' TERM; sleep 1000 & echo $!; wait; sleep 1000", 300, &output, &err));
+    assert_false(
+        run_shell("trap '' TERM; sleep 1000 & echo $!; wait; sleep 1000", 300, &output, &err));
     assert_ptr_equal(err.fault, &FAULT_TIMEOUT);
     assert_true(clock_mono_ms() - before < 8000);
     pid_t child = (pid_t)atoi(output.data);

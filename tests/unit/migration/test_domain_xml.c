@@ -87,10 +87,14 @@ static void assert_defines(const char *xml)
     }
     if (cage_has_tool("virsh")) {
         /* The test driver knows domains of its own type only. */
-        const char *argv[] = {"sh", "-c",
-                              "sed \"s/type='kvm'/type='test'/\" \"$1\" > \"$1.t\" && "
-                              "virsh -q -c test:///default define \"$1.t\"; s=$?; rm -f \"$1.t\"; exit $s",
-                              "sh", path, NULL};
+        const char *argv[] = {
+            "sh",
+            "-c",
+            "sed \"s/type='kvm'/type='test'/\" \"$1\" > \"$1.t\" && "
+            "virsh -q -c test:///default define \"$1.t\"; s=$?; rm -f \"$1.t\"; exit $s",
+            "sh",
+            path,
+            NULL};
         struct cage_run run = {.plan = {.argv = argv}, .timeout_ms = 60000};
         if (!cage_run(&run, &err))
             fail_msg("%s\n%s", err.text, xml);

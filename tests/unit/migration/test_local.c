@@ -92,14 +92,22 @@ static int set_up(void **state)
     assert_true(settings_new(destination_local.settings, destination_local.setting_count, values,
                              NULL, &place->settings, &err));
     json_decref(values);
-    place->disks[0] = (struct vm_disk){
-        .key = "a", .bus = "scsi", .controller = "lsilogic", .capacity_bytes = SIZE, .format = "vmdk"};
+    place->disks[0] = (struct vm_disk){.key = "a",
+                                       .bus = "scsi",
+                                       .controller = "lsilogic",
+                                       .capacity_bytes = SIZE,
+                                       .format = "vmdk"};
     place->disks[1] = place->disks[0];
     place->disks[1].unit = 1;
-    place->vm = (struct vm){.key = "k", .name = "web", .cpus = 1, .memory_mib = 256,
-                            .firmware = VM_FIRMWARE_BIOS, .disks = place->disks, .disk_count = 2};
-    place->plan = (struct destination_plan){
-        .work = place->work, .vm = &place->vm, .server_name = "web/1"};
+    place->vm = (struct vm){.key = "k",
+                            .name = "web",
+                            .cpus = 1,
+                            .memory_mib = 256,
+                            .firmware = VM_FIRMWARE_BIOS,
+                            .disks = place->disks,
+                            .disk_count = 2};
+    place->plan =
+        (struct destination_plan){.work = place->work, .vm = &place->vm, .server_name = "web/1"};
     set_options(place, "{}");
     open_attempt(place, 1);
     *state = place;
@@ -132,8 +140,8 @@ static bool flushed(void *context, const struct copy_chunk *chunks, size_t count
 
 static struct disk *pattern(size_t index)
 {
-    return disk_pattern_new(&(struct disk_pattern_plan){
-        .size_bytes = SIZE, .seed = index + 1, .data_of_hundred = 40});
+    return disk_pattern_new(
+        &(struct disk_pattern_plan){.size_bytes = SIZE, .seed = index + 1, .data_of_hundred = 40});
 }
 
 /* Copies a pattern into disk `index`; the caller frees the digests. */
@@ -148,8 +156,8 @@ static struct copy_digests *copy_in(struct place *place, size_t index, bool *ret
     *ret_resumable = to.resumable;
     struct disk *from = pattern(index);
     digests_of_copy = copy_digests_new(SIZE);
-    struct copy_plan plan = {.from = from, .to = to.disk, .to_is_zero = true, .control = &control,
-                             .flushed = flushed};
+    struct copy_plan plan = {
+        .from = from, .to = to.disk, .to_is_zero = true, .control = &control, .flushed = flushed};
     if (!copy_run(&plan, &err) || !disk_finish(to.disk, &err))
         fail_msg("%s", err.text);
     disk_close(from);
@@ -382,7 +390,8 @@ static void nothing_is_made_without_the_fence(void **state)
     struct error err = {0};
     struct destination_disk disk;
     fake_work_fence(place->work);
-    assert_false(destination_local.disk_begin(place->destination, &place->plan, 0, SIZE, &disk, &err));
+    assert_false(
+        destination_local.disk_begin(place->destination, &place->plan, 0, SIZE, &disk, &err));
     assert_ptr_equal(err.fault, &FAULT_FENCED);
     assert_int_equal(count_entries(place, "out"), 0);
 }

@@ -38,7 +38,8 @@ static void lines_of_any_tool_are_understood(void **state)
 {
     struct manifest manifest;
     assert_null(parse("SHA1(a.ovf)= " SHA1_ABC "\r\nSHA256 (b (1).vmdk) = " SHA256_ABC
-                      "\n\nsha256(c=d.vmdk)=" SHA256_ABC, &manifest));
+                      "\n\nsha256(c=d.vmdk)=" SHA256_ABC,
+                      &manifest));
     assert_int_equal(manifest.count, 3);
     assert_string_equal(manifest_find(&manifest, "a.ovf")->algorithm, "SHA1");
     assert_non_null(manifest_find(&manifest, "b (1).vmdk"));

@@ -99,8 +99,8 @@ static void open_source(struct place *place, const char *path)
 {
     struct error err = {0};
     json_t *values = json_pack("{s:s}", "path", path);
-    if (!settings_new(source_ova.settings, source_ova.setting_count, values, NULL,
-                      &place->settings, &err) ||
+    if (!settings_new(source_ova.settings, source_ova.setting_count, values, NULL, &place->settings,
+                      &err) ||
         !source_ova.open(place->work, place->settings, &place->source, &err))
         fail_msg("%s", err.text);
     json_decref(values);
@@ -116,8 +116,8 @@ static int set_up(void **state)
     const char *root = place->top;
     struct conf_strings none = {0};
     assert_true(roots_open(&(struct conf_strings){&root, 1}, &none, &none, &place->roots, &err));
-    place->work = fake_work_new(&(struct fake_work){
-        .roots = place->roots, .attempt = 1, .directory = place->top});
+    place->work = fake_work_new(
+        &(struct fake_work){.roots = place->roots, .attempt = 1, .directory = place->top});
     place->arena = arena_new();
     open_source(place, in(place, "in"));
     *state = place;

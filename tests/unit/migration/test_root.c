@@ -102,9 +102,9 @@ static void paths_beneath_a_root_open(void **state)
 static void paths_that_leave_are_refused(void **state)
 {
     struct place *place = *state;
-    const char *const names[] = {"in/../inside/c", "inside/c", "in/up",       "in/passwd",
-                                 "in/magic/etc",   "in/..",    "in/pipe",     "out",
-                                 "",               "in/sub/../../inside/c"};
+    const char *const names[] = {
+        "in/../inside/c", "inside/c", "in/up", "in/passwd", "in/magic/etc",
+        "in/..",          "in/pipe",  "out",   "",          "in/sub/../../inside/c"};
     for (size_t i = 0; i < COUNT_OF(names); i++)
         assert_ptr_equal(open_gives(place, in(place, names[i])), &FAULT_PATH_OUTSIDE);
     assert_ptr_equal(open_gives(place, "in/a"), &FAULT_PATH_OUTSIDE);
@@ -120,8 +120,8 @@ static void writing_needs_a_write_root(void **state)
     assert_true(roots_open_for_write(place->roots, in(place, "out/new"), O_CREAT | O_EXCL | O_RDWR,
                                      0600, &fd, &err));
     close(fd);
-    assert_false(roots_open_for_write(place->roots, in(place, "in/new"), O_CREAT | O_RDWR, 0600,
-                                      &fd, &err));
+    assert_false(
+        roots_open_for_write(place->roots, in(place, "in/new"), O_CREAT | O_RDWR, 0600, &fd, &err));
     assert_ptr_equal(err.fault, &FAULT_PATH_OUTSIDE);
     assert_int_equal(symlink("new", in(place, "out/link")), 0);
     assert_false(roots_open_for_write(place->roots, in(place, "out/link"), O_RDWR, 0, &fd, &err));
@@ -132,8 +132,8 @@ static void names_of_descriptors_stay_in_their_directory(void **state)
 {
     struct place *place = *state;
     int directory = open(in(place, "in"), O_RDONLY | O_DIRECTORY);
-    const char *const names[] = {"../inside/c", "/etc/passwd", "passwd", "up", "", "sub/../../x",
-                                 "magic/etc/passwd", "pipe"};
+    const char *const names[] = {"../inside/c", "/etc/passwd",      "passwd", "up", "",
+                                 "sub/../../x", "magic/etc/passwd", "pipe"};
     for (size_t i = 0; i < COUNT_OF(names); i++) {
         struct error err = {0};
         int fd = -1;
@@ -215,9 +215,9 @@ static bool is_own(const char *text)
 
 static void addresses_of_this_machine_are_known(void **state)
 {
-    const char *const own[] = {"127.0.0.1", "127.8.8.8", "0.0.0.0",  "169.254.1.1",
-                               "224.0.0.1", "::1",       "fe80::1",  "::",
-                               "ff02::1",   "::ffff:127.0.0.1", "::127.0.0.1"};
+    const char *const own[] = {
+        "127.0.0.1", "127.8.8.8", "0.0.0.0", "169.254.1.1",      "224.0.0.1",  "::1",
+        "fe80::1",   "::",        "ff02::1", "::ffff:127.0.0.1", "::127.0.0.1"};
     const char *const others[] = {"10.0.0.1", "192.168.1.1", "93.184.216.34", "2001:db8::1",
                                   "::ffff:10.0.0.1"};
     for (size_t i = 0; i < COUNT_OF(own); i++)

@@ -68,13 +68,16 @@ static void escapes_become_what_they_stand_for(void **state)
 static void names_come_in_any_language(void **state)
 {
     /* The same word for "server", in four character sets. */
-    assert_string_equal(vmx_find(parse(".encoding = \"GBK\"\nn = \"\xb7\xfe\xce\xf1\xc6\xf7\"\n"), "n"),
-                        "服务器");
-    assert_string_equal(vmx_find(parse(".encoding = \"Shift_JIS\"\nn = \"\x83\x54\x81\x5b\x83\x6f\"\n"), "n"),
-                        "サーバ");
-    assert_string_equal(vmx_find(parse(".encoding = \"windows-1251\"\nn = \"\xd1\xe5\xf0\xe2\xe5\xf0\"\n"), "n"),
-                        "Сервер");
-    assert_string_equal(vmx_find(parse(".encoding = \"windows-1252\"\nn = \"B\xfcro\"\n"), "n"), "Büro");
+    assert_string_equal(
+        vmx_find(parse(".encoding = \"GBK\"\nn = \"\xb7\xfe\xce\xf1\xc6\xf7\"\n"), "n"), "服务器");
+    assert_string_equal(
+        vmx_find(parse(".encoding = \"Shift_JIS\"\nn = \"\x83\x54\x81\x5b\x83\x6f\"\n"), "n"),
+        "サーバ");
+    assert_string_equal(
+        vmx_find(parse(".encoding = \"windows-1251\"\nn = \"\xd1\xe5\xf0\xe2\xe5\xf0\"\n"), "n"),
+        "Сервер");
+    assert_string_equal(vmx_find(parse(".encoding = \"windows-1252\"\nn = \"B\xfcro\"\n"), "n"),
+                        "Büro");
     assert_string_equal(vmx_find(parse(".encoding = \"UTF-8\"\nn = \"خادم\"\n"), "n"), "خادم");
     assert_string_equal(vmx_find(parse("\xef\xbb\xbfn = \"x\"\n"), "n"), "x");
 }
@@ -82,7 +85,10 @@ static void names_come_in_any_language(void **state)
 static void a_second_byte_that_looks_like_an_escape_is_none(void **state)
 {
     /* U+30DD in Shift_JIS is 83 7C, and 7C is '|': decoded first, it cannot start an escape. */
-    assert_string_equal(vmx_find(parse(".encoding = \"Shift_JIS\"\nn = \"\x83\x7c" "22\"\n"), "n"), "ポ22");
+    assert_string_equal(vmx_find(parse(".encoding = \"Shift_JIS\"\nn = \"\x83\x7c"
+                                       "22\"\n"),
+                                 "n"),
+                        "ポ22");
 }
 
 static void a_file_without_character_set_is_guessed(void **state)
@@ -132,7 +138,11 @@ static void sizes_are_bounded(void **state)
 static void texts_are_cleaned(void **state)
 {
     assert_string_equal(foreign_clean(arena, "  a\tb\r\n", 100), "a b");
-    assert_string_equal(foreign_clean(arena, "ab\xff" "c", 100), "ab c");
+    assert_string_equal(foreign_clean(arena,
+                                      "ab\xff"
+                                      "c",
+                                      100),
+                        "ab c");
     assert_string_equal(foreign_clean(arena, "aé", 2), "a");
     assert_null(foreign_clean(arena, " \n", 100));
     assert_null(foreign_clean(arena, NULL, 100));

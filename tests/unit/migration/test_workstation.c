@@ -48,8 +48,9 @@ static void add_directory(const struct place *place, const char *name)
 }
 
 #define HEAD ".encoding = \"UTF-8\"\nconfig.version = \"8\"\n"
-#define DISK0 "scsi0.present = \"TRUE\"\nscsi0.virtualDev = \"lsilogic\"\n" \
-              "scsi0:0.present = \"TRUE\"\nscsi0:0.fileName = \"a.vmdk\"\n"
+#define DISK0                                                                                      \
+    "scsi0.present = \"TRUE\"\nscsi0.virtualDev = \"lsilogic\"\n"                                  \
+    "scsi0:0.present = \"TRUE\"\nscsi0:0.fileName = \"a.vmdk\"\n"
 
 static void put_disk(const struct place *place, const char *directory, const char *name,
                      unsigned sectors)
@@ -87,12 +88,14 @@ static int set_up(void **state)
     add_directory(place, "vms/web");
     put_disk(place, "vms/web", "a", 2048);
     put_disk(place, "vms/web", "b", 4096);
-    put(place, "vms/web/web.vmx", HEAD DISK0
+    put(place, "vms/web/web.vmx",
+        HEAD DISK0
         "displayName = \"Веб-сервер 网\"\nmemsize = \"1024\"\nnumvcpus = \"4\"\n"
         "cpuid.coresPerSocket = \"2\"\nguestOS = \"debian11-64\"\nfirmware = \"efi\"\n"
         "uefi.secureBoot.enabled = \"TRUE\"\nannotation = \"one|0Atwo\"\n"
         "uuid.bios = \"56 4d 11 22 33 44 55 66-77 88 99 aa bb cc dd ee\"\n"
-        "ide1:0.present = \"TRUE\"\nide1:0.deviceType = \"cdrom-image\"\nide1:0.fileName = \"a.iso\"\n"
+        "ide1:0.present = \"TRUE\"\nide1:0.deviceType = \"cdrom-image\"\nide1:0.fileName = "
+        "\"a.iso\"\n"
         "sata0.present = \"TRUE\"\nsata0:1.present = \"TRUE\"\nsata0:1.fileName = \"b.vmdk\"\n"
         "sata0:2.present = \"FALSE\"\nsata0:2.fileName = \"none.vmdk\"\n"
         "floppy0.fileName = \"f.flp\"\nbios.hddOrder = \"scsi0:0\"\n"
@@ -236,6 +239,14 @@ static void a_lock_means_that_it_runs(void **state)
     assert_ptr_equal(err.fault, &FAULT_VM_RUNNING);
 }
 
+static void a_lock_on_a_disk_alone_means_that_another_holds_it(void **state)
+{
+    struct place *place = *state;
+    add_directory(place, "vms/web/b.vmdk.lck");
+    put(place, "vms/web/b.vmdk.lck/M12345.lck", "host 4711");
+    assert_string_equal(describe(place, "web/web.vmx")->obstacle_code, FAULT_VM_LOCKED.code);
+}
+
 struct listing {
     size_t count;
     char keys[8][64];
@@ -272,7 +283,8 @@ static void all_machines_are_listed_and_links_are_not_followed(void **state)
 static void keys_do_not_lead_elsewhere(void **state)
 {
     struct place *place = *state;
-    static const char *const keys[] = {"../outside/o.vmx", "/etc/passwd", "web/a.vmdk", "gone.vmx", ""};
+    static const char *const keys[] = {"../outside/o.vmx", "/etc/passwd", "web/a.vmdk", "gone.vmx",
+                                       ""};
     add_directory(place, "outside");
     put(place, "outside/o.vmx", HEAD);
     for (size_t i = 0; i < COUNT_OF(keys); i++) {
@@ -332,6 +344,7 @@ int main(void)
         TEST(what_stands_in_the_way_has_a_code),
         TEST(disks_may_not_lie_elsewhere),
         TEST(a_lock_means_that_it_runs),
+        TEST(a_lock_on_a_disk_alone_means_that_another_holds_it),
         TEST(all_machines_are_listed_and_links_are_not_followed),
         TEST(keys_do_not_lead_elsewhere),
         TEST(an_export_reads_disks_and_notices_changes),

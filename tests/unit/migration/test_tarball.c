@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "migration/source/archive.h"
+#include "migration/source/tarball.h"
 #include "proto/fault.h"
 #include "tar_maker.h"
 
@@ -38,32 +38,32 @@ static bool read_buffer(void *context, void *ret_data, size_t length, uint64_t o
     return true;
 }
 
-static const struct fault *list(struct archive *ret_archive)
+static const struct fault *list(struct tarball *ret_archive)
 {
     struct error err = {0};
-    struct archive_reader reader = {.read = read_buffer, .size_bytes = tar.length};
-    return archive_list(&reader, arena, ret_archive, &err) ? NULL : err.fault;
+    struct tarball_reader reader = {.read = read_buffer, .size_bytes = tar.length};
+    return tarball_list(&reader, arena, ret_archive, &err) ? NULL : err.fault;
 }
 
 static void members_are_found_where_they_lie(void **state)
 {
-    struct archive archive;
+    struct tarball archive;
     tar_add(&tar, "a.ovf", '0', "hello", 5);
     tar_add(&tar, "sub/", '5', "", 0);
     tar_add(&tar, "./sub/b.vmdk", '0', "world!", 6);
     tar_end(&tar);
     assert_null(list(&archive));
     assert_int_equal(archive.count, 2);
-    const struct archive_member *member = archive_find(&archive, "sub/b.vmdk");
+    const struct tarball_member *member = tarball_find(&archive, "sub/b.vmdk");
     assert_non_null(member);
     assert_int_equal(member->size_bytes, 6);
     assert_memory_equal(tar.data + member->offset_bytes, "world!", 6);
-    assert_null(archive_find(&archive, "c"));
+    assert_null(tarball_find(&archive, "c"));
 }
 
 static void an_archive_may_end_without_its_mark(void **state)
 {
-    struct archive archive;
+    struct tarball archive;
     tar_add(&tar, "a.ovf", '0', "hello", 5);
     assert_null(list(&archive));
     assert_int_equal(archive.count, 1);
@@ -71,20 +71,24 @@ static void an_archive_may_end_without_its_mark(void **state)
 
 static void long_names_and_large_sizes_are_understood(void **state)
 {
-    struct archive archive;
+    struct tarball archive;
     char name[200];
     memset(name, 'n', sizeof(name));
     name[199] = '\0';
     tar_add(&tar, "././@LongLink", 'L', name, sizeof(name));
     tar_add(&tar, "short", '0', "x", 1);
-    tar_add(&tar, "pax", 'x', "16 path=\xc3\xbc" "ber/x\n10 size=3\n", 26);
+    tar_add(&tar, "pax", 'x',
+            "16 path=\xc3\xbc"
+            "ber/x\n10 size=3\n",
+            26);
     tar_add(&tar, "other", '0', "abc", 3);
     tar_add_lying(&tar, "base256", '0', "y", 1, "\x80\0\0\0\0\0\0\0\0\0\0\x01");
     tar_end(&tar);
     assert_null(list(&archive));
     assert_int_equal(archive.count, 3);
     assert_string_equal(archive.members[0].name, name);
-    assert_string_equal(archive.members[1].name, "\xc3\xbc" "ber/x");
+    assert_string_equal(archive.members[1].name, "\xc3\xbc"
+                                                 "ber/x");
     assert_int_equal(archive.members[1].size_bytes, 3);
     assert_int_equal(archive.members[2].size_bytes, 1);
 }
@@ -94,11 +98,12 @@ static void odd_members_are_refused(void **state)
     static const struct {
         const char *name;
         char type;
-    } odd[] = {{"../a", '0'},  {"/etc/passwd", '0'}, {"a/../../b", '0'}, {"a", '1'}, {"a", '2'},
-               {"a", '3'},     {"a", '6'},           {"", '0'},          {"a\\b", '0'}, {"a//b", '0'},
-               {"a\nb", '0'},  {"a/..", '0'},        {"a", 'V'},         {"a\xff", '0'}};
+    } odd[] = {{"../a", '0'}, {"/etc/passwd", '0'}, {"a/../../b", '0'}, {"a", '1'},
+               {"a", '2'},    {"a", '3'},           {"a", '6'},         {"", '0'},
+               {"a\\b", '0'}, {"a//b", '0'},        {"a\nb", '0'},      {"a/..", '0'},
+               {"a", 'V'},    {"a\xff", '0'}};
     for (size_t i = 0; i < COUNT_OF(odd); i++) {
-        struct archive archive;
+        struct tarball archive;
         buffer_clear(&tar);
         tar_add(&tar, "fine", '0', "x", 1);
         tar_add(&tar, odd[i].name, odd[i].type, "x", odd[i].type == '0' ? 1 : 0);
@@ -110,12 +115,14 @@ static void odd_members_are_refused(void **state)
 
 static void absurd_sizes_are_refused(void **state)
 {
-    static const char *const sizes[] = {"77777777777 ", "00000002000 ", "x0000000001 ",
+    static const char *const sizes[] = {"77777777777 ",
+                                        "00000002000 ",
+                                        "x0000000001 ",
                                         "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff",
                                         "\x80\x7f\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff",
                                         "            "};
     for (size_t i = 0; i < COUNT_OF(sizes); i++) {
-        struct archive archive;
+        struct tarball archive;
         buffer_clear(&tar);
         tar_add_lying(&tar, "a", '0', "x", 1, sizes[i]);
         assert_ptr_equal(list(&archive), &FAULT_ARCHIVE_INVALID);
@@ -124,7 +131,7 @@ static void absurd_sizes_are_refused(void **state)
 
 static void broken_headers_are_refused(void **state)
 {
-    struct archive archive;
+    struct tarball archive;
     assert_ptr_equal(list(&archive), &FAULT_ARCHIVE_INVALID); /* empty */
     tar_end(&tar);
     assert_ptr_equal(list(&archive), &FAULT_ARCHIVE_INVALID); /* no member */
@@ -149,7 +156,7 @@ static void broken_headers_are_refused(void **state)
 
 static void an_endless_chain_of_headers_ends(void **state)
 {
-    struct archive archive;
+    struct tarball archive;
     for (int i = 0; i < 6000; i++)
         tar_add(&tar, "g", 'g', "x", 1);
     assert_ptr_equal(list(&archive), &FAULT_ARCHIVE_INVALID);

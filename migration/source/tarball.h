@@ -7,8 +7,8 @@
  *
  * Threads: as the reader.
  */
-#ifndef GUTS_MIGRATION_SOURCE_ARCHIVE_H
-#define GUTS_MIGRATION_SOURCE_ARCHIVE_H
+#ifndef GUTS_MIGRATION_SOURCE_TARBALL_H
+#define GUTS_MIGRATION_SOURCE_TARBALL_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -17,28 +17,28 @@
 #include "common/base/error.h"
 #include "common/base/memory.h"
 
-#define ARCHIVE_MEMBERS_MOST 1024
-#define ARCHIVE_NAME_MOST 1024
+#define TARBALL_MEMBERS_MOST 1024
+#define TARBALL_NAME_MOST 1024
 
 /* Where the bytes come from: a file, or ranges of a URL. */
-struct archive_reader {
+struct tarball_reader {
     /* At most length bytes; fewer only at the end. */
     bool (*read)(void *context, void *ret_data, size_t length, uint64_t offset, size_t *ret_length,
                  struct error *err);
     void *context;
     uint64_t size_bytes; /* UINT64_MAX when not known */
 };
-struct archive_member {
+struct tarball_member {
     const char *name;
     uint64_t offset_bytes;
     uint64_t size_bytes;
 };
-struct archive {
-    struct archive_member *members; /* in the archive's order */
+struct tarball {
+    struct tarball_member *members; /* in the archive's order */
     size_t count;
 };
-bool archive_list(const struct archive_reader *reader, struct arena *arena,
-                  struct archive *ret_archive, struct error *err) MUST_CHECK;
-const struct archive_member *archive_find(const struct archive *archive, const char *name);
+bool tarball_list(const struct tarball_reader *reader, struct arena *arena,
+                  struct tarball *ret_archive, struct error *err) MUST_CHECK;
+const struct tarball_member *tarball_find(const struct tarball *archive, const char *name);
 
 #endif

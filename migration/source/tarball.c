@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "migration/source/archive.h"
+#include "migration/source/tarball.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -14,9 +14,9 @@
 enum { NAME = 0, SIZE = 124, CHECKSUM = 148, TYPE = 156, MAGIC = 257, PREFIX = 345 };
 
 struct walk {
-    const struct archive_reader *reader;
+    const struct tarball_reader *reader;
     struct arena *arena;
-    struct archive *archive;
+    struct tarball *archive;
     uint64_t offset;
     const char *next_name; /* by an extension, for the next member; or NULL */
     uint64_t next_size;
@@ -150,20 +150,20 @@ static bool read_extension(struct walk *walk, char type, uint64_t size, struct e
 static bool take_member(struct walk *walk, const unsigned char *header, uint64_t size,
                         struct error *err)
 {
-    struct archive *archive = walk->archive;
+    struct tarball *archive = walk->archive;
     const char *name = read_name(walk, header);
     if (strncmp(name, "./", 2) == 0)
         name += 2;
-    if (strlen(name) > ARCHIVE_NAME_MOST || !name_is_plain(name))
+    if (strlen(name) > TARBALL_NAME_MOST || !name_is_plain(name))
         return invalid(walk, "a name that is empty, odd or leads elsewhere", err);
-    if (archive_find(archive, name) != NULL)
+    if (tarball_find(archive, name) != NULL)
         return invalid(walk, "a name for the second time", err);
-    if (archive->count == ARCHIVE_MEMBERS_MOST)
+    if (archive->count == TARBALL_MEMBERS_MOST)
         return invalid(walk, "too many members", err);
     uint64_t end;
     if (__builtin_add_overflow(walk->offset + BLOCK, size, &end) || end > walk->reader->size_bytes)
         return invalid(walk, "a member that goes beyond the end", err);
-    archive->members[archive->count++] = (struct archive_member){
+    archive->members[archive->count++] = (struct tarball_member){
         .name = name, .offset_bytes = walk->offset + BLOCK, .size_bytes = size};
     walk->next_name = NULL;
     walk->has_next_size = false;
@@ -203,14 +203,14 @@ static bool advance(struct walk *walk, uint64_t size, struct error *err)
     return true;
 }
 
-bool archive_list(const struct archive_reader *reader, struct arena *arena,
-                  struct archive *ret_archive, struct error *err)
+bool tarball_list(const struct tarball_reader *reader, struct arena *arena,
+                  struct tarball *ret_archive, struct error *err)
 {
-    struct archive archive = {
-        .members = arena_calloc(arena, ARCHIVE_MEMBERS_MOST, sizeof(struct archive_member))};
+    struct tarball archive = {
+        .members = arena_calloc(arena, TARBALL_MEMBERS_MOST, sizeof(struct tarball_member))};
     struct walk walk = {.reader = reader, .arena = arena, .archive = &archive};
     /* Extensions count too: an archive of them alone would never end. */
-    for (size_t headers = 0; headers < 4 * ARCHIVE_MEMBERS_MOST; headers++) {
+    for (size_t headers = 0; headers < 4 * TARBALL_MEMBERS_MOST; headers++) {
         unsigned char header[BLOCK];
         size_t got = 0;
         uint64_t size = 0;
@@ -230,7 +230,7 @@ bool archive_list(const struct archive_reader *reader, struct arena *arena,
     return invalid(&walk, "too many headers", err);
 }
 
-const struct archive_member *archive_find(const struct archive *archive, const char *name)
+const struct tarball_member *tarball_find(const struct tarball *archive, const char *name)
 {
     for (size_t i = 0; i < archive->count; i++) {
         if (strcmp(archive->members[i].name, name) == 0)
