@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "migration/destination/drivers.h"
@@ -317,6 +318,12 @@ static bool pretend(struct fake_destination *fake, const struct destination_plan
     if (stage > 0) {
         CLEANUP(xfreep) char *path = xasprintf("%s/stage", work_directory(fake->work));
         CLEANUP(fd_closep) int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+        struct statvfs space;
+        /* Asked first: some filesystems give all that they have before they say that it is too little. */
+        if (fd >= 0 && fstatvfs(fd, &space) == 0 &&
+            (uint64_t)stage > (uint64_t)space.f_bavail * space.f_frsize)
+            return error_set(err, &FAULT_NO_SPACE, "%lld bytes of conversion space are not free",
+                             (long long)stage);
         int number = fd < 0 ? errno : posix_fallocate(fd, 0, stage);
         if (number != 0)
             return error_set_errno(err, number, "taking conversion space");
