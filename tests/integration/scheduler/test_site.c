@@ -146,6 +146,26 @@ static void a_poison_message_costs_only_itself(void **state)
     assert_int_equal(bus_memory_dead_count(world.broker), 1);
 }
 
+static void a_message_that_the_database_refuses_costs_only_itself(void **state)
+{
+    struct world_job *job;
+    begin_migration("rollback", &job);
+    second_node();
+    size_t dead = bus_memory_dead_count(world.broker);
+    uint64_t answers = two.renewals;
+    job->digest = "xxh3:\xc3\xa9"; /* the column holds ASCII */
+    world_node_report(&one, false);
+    world_node_report(&two, false);
+    world_turn(&world, 1);
+    world_node_take(&two);
+    assert_true(world.scheduler.leads);
+    assert_int_equal(bus_memory_dead_count(world.broker), dead + 1);
+    assert_int_equal(two.renewals, answers + 1);
+    job->digest = NULL;
+    rounds(1);
+    assert_true(job->leased);
+}
+
 static void a_second_node_under_a_live_name_is_refused(void **state)
 {
     struct world_node clone;
@@ -235,6 +255,7 @@ int main(void)
         TEST(what_fits_nowhere_waits_and_says_why),
         TEST(no_node_is_promised_more_than_it_has),
         TEST(a_poison_message_costs_only_itself),
+        TEST(a_message_that_the_database_refuses_costs_only_itself),
         TEST(a_second_node_under_a_live_name_is_refused),
         TEST(a_successor_leads_and_goes_on),
         TEST(a_former_leader_writes_nothing),

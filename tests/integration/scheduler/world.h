@@ -22,6 +22,7 @@ struct world_job {
     Guts__V1__Outcome outcome;
     const char *fault_code; /* static */
     uint64_t pages;
+    const char *digest; /* static: of a disk that its reports tell; NULL: none */
     enum wanted wanted;
     bool leased;
 };

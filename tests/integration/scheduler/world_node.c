@@ -91,6 +91,13 @@ static Guts__V1__JobReport *job_report(struct arena *arena, const struct world_j
     report->directory_gone = job->is_gone;
     if (job->is_finished)
         report->result = result_of(arena, job);
+    if (job->digest != NULL) {
+        report->disks = arena_calloc(arena, 1, sizeof *report->disks);
+        report->disks[0] = arena_alloc(arena, sizeof *report->disks[0]);
+        guts__v1__disk_report__init(report->disks[0]);
+        report->disks[0]->digest = (char *)job->digest;
+        report->n_disks = 1;
+    }
     return report;
 }
 
