@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/base/file.h"
 #include "migration/destination/fault_list.h"
 #include "migration/destination/local.h"
 #include "migration/source/drivers.h"
@@ -190,6 +191,7 @@ int main(int argc, char **argv)
     settings_free(options);
     fake_work_free(move.work);
     roots_free(roots);
-    rmdir(job);
+    if (!file_remove_tree(job, &err))
+        fprintf(stderr, "%s\n", err.text);
     return fine ? 0 : 1;
 }
