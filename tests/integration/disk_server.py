@@ -47,12 +47,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if settings.break_every and len(settings.requests) % settings.break_every == 0:
             length //= 2  # and hang up
             self.close_connection = True
-        if settings.rate:
+        if settings.rate or settings.scheme == "https":
             file.seek(first)
             while length > 0:
-                data = file.read(min(length, 65536))
-                with settings.pace:
-                    time.sleep(len(data) / settings.rate)
+                data = file.read(min(length, 65536 if settings.rate else 1 << 20))
+                if settings.rate:
+                    with settings.pace:
+                        time.sleep(len(data) / settings.rate)
                 self.wfile.write(data)
                 length -= len(data)
         else:

@@ -3,6 +3,7 @@
 import os
 import random
 import shutil
+import ssl
 import subprocess
 from pathlib import Path
 
@@ -116,6 +117,19 @@ def test_http_to_http_in_one_pass(raw, server):
     equal(raw, raw.parent / "up.qcow2")
     length = [length for method, _, length in server.requests if method == "PUT"]
     assert length == [str((raw.parent / "up.qcow2").stat().st_size)]
+
+
+def test_https_is_verified(raw, tmp_path):
+    run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1",
+        "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", tmp_path / "key", "-out", tmp_path / "cert",
+        stderr=subprocess.DEVNULL)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "cert", tmp_path / "key")
+    server = Server(raw.parent, context)
+    assert "denied" in fails(TOOL, "digest", server.url("s.vmdk"))
+    environment = {**os.environ, "CURL_CA_BUNDLE": str(tmp_path / "cert")}
+    assert run(TOOL, "digest", server.url("s.vmdk"), env=environment) == run(TOOL, "digest", raw)
+    server.shutdown()
 
 
 def test_a_refused_upload_is_an_error(raw, server):
