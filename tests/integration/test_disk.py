@@ -60,6 +60,19 @@ def test_vmdk_of_each_kind_is_read_as_qemu_reads_it(kind, raw, digest, tmp_path)
     assert (tmp_path / "out.raw").stat().st_blocks < 200000  # holes stayed holes
 
 
+def test_a_stream_is_read_from_a_pipe(raw, digest, tmp_path):
+    run("qemu-img", "convert", "-O", "vmdk", "-o", "subformat=streamOptimized", raw, tmp_path / "d.vmdk")
+    with (tmp_path / "d.vmdk").open("rb") as file:
+        assert run(TOOL, "convert", "-d", "-O", "qcow2", "-", tmp_path / "out", stdin=file) == digest
+    run("qemu-img", "check", tmp_path / "out")
+    run("qemu-img", "compare", "-f", "raw", "-F", "qcow2", raw, tmp_path / "out")
+    whole = (tmp_path / "d.vmdk").read_bytes()
+    for length in [100, 3000, len(whole) // 2, len(whole) * 9 // 10]:
+        done = subprocess.run([TOOL, "convert", "-", tmp_path / "bad"], input=whole[:length],
+                              capture_output=True)
+        assert done.returncode == 2 and b"disk_invalid" in done.stderr
+
+
 def test_a_chain_of_snapshots_is_read_as_qemu_reads_it(raw, tmp_path):
     run("qemu-img", "convert", "-O", "vmdk", raw, tmp_path / "base.vmdk")
     below = "base.vmdk"

@@ -19,6 +19,7 @@ static const char help[] =
     "https://….\n"
     "VMDK of every kind, raw and NBD are read natively; qcow2, vdi, vpc and vhdx through "
     "qemu-nbd.\n"
+    "FROM may be -: a streamOptimized VMDK on standard input, read once.\n"
     "TO may also be nbd:…; or a stream of known length: - (standard output), http(s)://… (PUT).\n"
     "\n"
     "  -f, --from FORMAT     raw, vmdk, qcow2, vdi, vpc, vhdx; found out where it can be\n"

@@ -17,6 +17,8 @@
 #include "migration/disk/raw.h"
 #include "migration/disk/tool/tool.h"
 #include "migration/disk/vmdk.h"
+#include "migration/disk/vmdk_stream.h"
+#include "proto/fault.h"
 
 /* Opens beneath the directory of the descriptor, never outside. */
 static bool open_beneath(void *context, const char *name, int *ret_fd, struct error *err)
@@ -86,11 +88,30 @@ static bool open_http(const char *url, const struct tool_options *options, struc
     return true;
 }
 
+static bool read_in(void *context, void *ret_data, size_t length, struct error *err)
+{
+    uint8_t *to = ret_data;
+    while (length > 0) {
+        ssize_t got = read(STDIN_FILENO, to, length);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return error_set_errno(err, errno, "cannot read standard input");
+        if (got == 0)
+            return error_set(err, &FAULT_DISK_INVALID, "truncated: standard input ended");
+        to += got;
+        length -= (size_t)got;
+    }
+    return true;
+}
+
 bool tool_open_source(const char *name, const struct tool_options *options, struct disk **ret_disk,
                       struct error *err)
 {
     if (strncmp(name, "nbd", 3) == 0 && strstr(name, "://") != NULL)
         return disk_nbd_open(name, false, ret_disk, err);
+    if (strcmp(name, "-") == 0)
+        return disk_vmdk_stream_open((struct disk_bytes){read_in, NULL}, ret_disk, err);
     if (strncmp(name, "http://", 7) == 0 || strncmp(name, "https://", 8) == 0)
         return open_http(name, options, ret_disk, err);
     int fd = open(name, O_RDONLY | O_CLOEXEC);

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A streamOptimized VMDK that comes through a pipe.
+ * sources: migration/disk/vmdk_stream.c migration/disk/disk.c proto/fault.c
+ * packages: libdeflate
+ * seeds: tests/fuzz/seeds_disk stream
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "migration/disk/vmdk_stream.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+struct rest {
+    const uint8_t *data;
+    size_t size;
+};
+
+static bool pull(void *context, void *ret_data, size_t length, struct error *err)
+{
+    struct rest *rest = context;
+    if (length > rest->size)
+        return error_set(err, &FAULT_IO, "unexpected end");
+    memcpy(ret_data, rest->data, length);
+    rest->data += length;
+    rest->size -= length;
+    return true;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static uint8_t buffer[256 << 10];
+    struct rest rest = {data, size};
+    struct disk *disk = NULL;
+    struct error err = {0};
+    if (!disk_vmdk_stream_open((struct disk_bytes){pull, &rest}, &disk, &err)) {
+        if (err.fault == NULL)
+            abort();
+        return 0;
+    }
+    uint64_t length = disk_size_bytes(disk), at = 0;
+    for (unsigned i = 0; i < 64 && at < length; i++) {
+        size_t step = length - at < sizeof(buffer) ? (size_t)(length - at) : sizeof(buffer);
+        if (!disk_read(disk, buffer, step, at, &err))
+            break;
+        at += step;
+    }
+    disk_close(disk);
+    return 0;
+}
