@@ -79,6 +79,7 @@ static bool api_begin(struct error *err)
     api_stores_begin();
     api.health = health_new(api.settings.loop_deadline_ms);
     health_set(api.health, "database", "not reached yet");
+    health_set(api.health, "broker", "not reached yet");
     api.streams = stream_hub_new(&database, (size_t)api.settings.streams_most);
     api.notice = notice_new(&broker, api.streams, api.health);
     api.migrations = batch_new(&migration_batch_ops, &database, 1);

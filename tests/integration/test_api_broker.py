@@ -9,7 +9,7 @@ import pika
 import pytest
 
 from api_world import Api, Rows
-from test_api import listen
+from api_fixtures import listen
 
 QUEUE, CHANGES = "guts.v1.scheduler", "guts.v1.changes"
 
