@@ -61,7 +61,7 @@ static bool settle_one(struct run *run, const struct ledger_entry *entry, undo_f
 
 static void name_entry(const struct ledger_entry *entry, const char *verb, char ret_name[32])
 {
-    snprintf(ret_name, 32, "%s %u %s", verb, entry->order, entry->kind);
+    snprintf(ret_name, 32, "%s-%u-%s", verb, entry->order, entry->kind);
 }
 
 static bool tell_and_settle(struct run *run, const struct ledger_entry *entry, const char *verb,

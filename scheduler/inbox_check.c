@@ -72,7 +72,7 @@ static bool check_job_report(const Guts__V1__JobReport *job, struct error *err)
         return poison(err, "a job's list");
     for (size_t i = 0; i < job->n_steps; i++)
         if (!is_word(job->steps[i]->name) || job->steps[i]->number > UINT16_MAX)
-            return poison(err, "a step");
+            return poison(err, "a step's name or number");
     for (size_t i = 0; i < job->n_disks; i++)
         if (job->disks[i]->number >= VM_DISKS_MOST)
             return poison(err, "a disk's number");
