@@ -39,7 +39,10 @@ static int run_list(struct session *session, const struct arguments *arguments)
                              limit != NULL ? strtoul(limit, NULL, 10) : 0, &err);
     if (list == NULL)
         return output_error(&err);
-    int status = output_list(&session->output, list, columns, COUNT_OF(columns));
+    /* The API gives the newest first, so that a limit keeps those; people read the other way. */
+    struct output output = session->output;
+    output.sort_column = output.sort_column != NULL ? output.sort_column : "number";
+    int status = output_list(&output, list, columns, COUNT_OF(columns));
     json_decref(list);
     return status;
 }

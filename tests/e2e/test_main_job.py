@@ -82,7 +82,7 @@ def test_names_in_any_language_and_firmware_and_macs_are_kept(ends):
     assert [mac.get("address") for mac in domain.iter("mac")] == ["00:0c:29:aa:bb:01",
                                                                    "00:0c:29:aa:bb:02"]
     assert domain.find("vcpu").text == "1"
-    assert int(domain.find("memory").text) == 256 * 1024
+    assert (domain.find("memory").text, domain.find("memory").get("unit")) == ("256", "MiB")
 
 
 def test_asking_again_is_answered_with_the_one_that_exists(ends):
