@@ -6,7 +6,6 @@ import signal
 import time
 
 from guts_platform import wait_until
-from machines import identical, make_machine
 
 
 def children(pid):
@@ -60,22 +59,19 @@ def test_the_database_may_go_away_and_come_back(platform):
 
 
 def test_a_killed_worker_goes_on_from_its_journal(platform):
-    _, raws = make_machine(platform.machines, "big", size_bytes=512 << 20)
-    platform.start(1, worker={"flush_bytes": "4MiB", "flush_interval": "200ms"})
-    platform.add("sources", "lab", "workstation", path=str(platform.machines))
-    platform.add("destinations", "kvm", "local", path=str(platform.results))
-    node = platform.daemons["node-1"]
-    migration = platform.migrate("big", "kvm")["created"][0]["id"]
-    wait_until("the copy moves", 60, lambda: platform.migration(migration)["done_bytes"] > 0, 0.02)
-    workers = children(node.pid)
+    size = 64 << 20
+    platform.start(1, worker={"flush_bytes": "1MiB", "flush_interval": "200ms"})
+    platform.add_fakes(vms=1, disk_bytes=size, data_percent=100, bytes_per_second=8 << 20)
+    migration = platform.migrate("fake-000001", "nowhere",
+                                 options={"store": "file"})["created"][0]["id"]
+    wait_until("the copy moves", 60,
+               lambda: platform.migration(migration)["done_bytes"] > 8 << 20, 0.05)
+    workers = children(platform.daemons["node-1"].pid)
     assert workers, "the worker had ended before it could be killed"
     os.kill(workers[0], signal.SIGKILL)
-    done = platform.wait_state(migration, "VERIFIED", 180)
-    same, words = identical(raws[0], platform.results / "big" / "disk0.qcow2", "qcow2")
-    assert same, words
-    assert done["attempt"] == 1 and done["resumes"] == 1
-    whole = sum(disk["capacity_bytes"] for disk in done["disks"])
-    assert done["read_bytes"] < whole * 1.5
+    done = platform.wait_state(migration, "VERIFIED", 120)
+    assert done["attempt"] == 1 and done["resumes"] == 1, done
+    assert done["read_bytes"] < size * 1.2, done["read_bytes"] / size
 
 
 def test_every_daemon_ends_politely_within_five_seconds(platform):
