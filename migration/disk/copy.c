@@ -48,17 +48,19 @@ static bool plan_check(const struct copy_plan *plan, struct error *err)
     return true;
 }
 
-/* As many as the disks can use at once, at least one a core, at most what the budget pays for. */
+/* One a core, for inflating and copying; more where a disk waits for a peer. More than that only makes
+ * threads wait for each other at the file's lock. At most what the budget pays for. */
 static unsigned thread_count(const struct copy *copy)
 {
     const struct copy_plan *plan = copy->plan;
     unsigned count = plan->threads;
     if (count == 0) {
         long cores = sysconf(_SC_NPROCESSORS_ONLN);
-        unsigned to = plan->to != NULL ? disk_parallel(plan->to) : disk_parallel(plan->from);
-        unsigned both = disk_parallel(plan->from) < to ? disk_parallel(plan->from) : to;
-        unsigned wide = cores > 0 ? (unsigned)cores + 1 : 2;
-        count = both > wide ? both : wide;
+        unsigned from = disk_parallel(plan->from);
+        unsigned to = plan->to != NULL ? disk_parallel(plan->to) : 1;
+        count = cores > 2 ? (unsigned)cores : 2;
+        count = from > count ? from : count;
+        count = to > count ? to : count;
     }
     uint64_t memory = plan->memory_bytes > 0 ? plan->memory_bytes : 32ull << 20;
     uint64_t paid = plan->budget == NULL ? memory / copy->buffer_bytes : THREADS_MOST;

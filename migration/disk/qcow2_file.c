@@ -17,7 +17,7 @@
 #include "migration/disk/raw.h"
 #include "proto/fault.h"
 
-#define QCOW2_PARALLEL 4
+#define QCOW2_PARALLEL 2
 static const uint8_t zero_cluster[QCOW2_CLUSTER_BYTES];
 
 /* A range that lies in one piece in the file, or nowhere. */
@@ -325,7 +325,9 @@ bool disk_qcow2_create(const struct disk_qcow2_plan *plan, struct disk **ret_dis
     struct disk_qcow2 *qcow2 = qcow2_new(plan, plan->size_bytes);
     fd = -1; /* the disk's */
     uint64_t begin_bytes = qcow2->next_cluster << QCOW2_CLUSTER_BITS;
-    if (ftruncate(qcow2->fd, 0) < 0 || ftruncate(qcow2->fd, (off_t)begin_bytes) < 0) {
+    /* A file that was cut to nothing is written out by ext4 when it is closed: only where it must be. */
+    if ((file_bytes > 0 && ftruncate(qcow2->fd, 0) < 0) ||
+        ftruncate(qcow2->fd, (off_t)begin_bytes) < 0) {
         error_set_errno(err, errno, "%s: cannot cut the file", qcow2->disk.description);
     } else if (header_begin(qcow2, err)) {
         *ret_disk = &qcow2->disk;

@@ -15,7 +15,7 @@
 #include "migration/disk/disk_ops.h"
 #include "proto/fault.h"
 
-#define RAW_PARALLEL 4
+#define RAW_PARALLEL 2
 #define ZERO_STEP_BYTES (256u << 10)
 static const uint8_t zero_step[ZERO_STEP_BYTES];
 
@@ -208,7 +208,8 @@ bool disk_raw_create(const struct disk_raw_plan *plan, uint64_t size_bytes, stru
     if (!raw_length(fd, &room, err))
         return false;
     if (fstat(fd, &about) == 0 && S_ISREG(about.st_mode)) {
-        if (ftruncate(fd, 0) < 0 || ftruncate(fd, (off_t)size_bytes) < 0)
+        /* A file that was cut to nothing is written out by ext4 when it is closed: only if it must be. */
+        if ((room > 0 && ftruncate(fd, 0) < 0) || ftruncate(fd, (off_t)size_bytes) < 0)
             return error_set_errno(err, errno, "cannot make a file of %" PRIu64 " bytes",
                                    size_bytes);
     } else if (room < size_bytes) {

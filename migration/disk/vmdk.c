@@ -11,7 +11,7 @@
 #include "migration/disk/vmdk_inner.h"
 #include "proto/fault.h"
 
-#define VMDK_PARALLEL 4
+#define VMDK_PARALLEL 2
 #define EXTENT_STEPS_MOST 65536u /* one answer costs at most so many lookups */
 
 struct disk_vmdk {
