@@ -13,7 +13,7 @@ app.conf.update(
 connection = None
 
 
-@app.task
+@app.task(name="commit_row")
 def commit_row(number):
     global connection
     if connection is None:

@@ -10,7 +10,7 @@ from tests.bench.control.world import median
 
 HERE = pathlib.Path(__file__).resolve().parent
 PYTHON = "/usr/bin/python3"
-WAIT_MOST = 180
+WAIT_MOST = 60
 
 
 def environment(world):

@@ -120,7 +120,7 @@ class World:
         self.nodes = Nodes(self.platform, count)
         wait_until("the scheduler knows all nodes", 120, lambda: self.sql(
             "SELECT COUNT(*) FROM nodes WHERE up = 1 AND seen_at > "
-            "UNIX_TIMESTAMP(NOW(6) - INTERVAL 10 SECOND) * 1000000")[0][0] >= count)
+            "UNIX_TIMESTAMP(NOW(6) - INTERVAL 60 SECOND) * 1000000")[0][0] >= count)
 
     def stop_daemons(self):
         for daemon in self.platform.daemons.values():
