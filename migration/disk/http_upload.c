@@ -2,6 +2,7 @@
  *
  * One thread runs the request; the caller's bytes reach it through a ring.
  */
+#include <curl/curl.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <string.h>

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * curl handles as this room wants them, and its codes as errors.
+ */
+#include <curl/curl.h>
+#include <string.h>
+
+#include "common/base/memory.h"
+#include "migration/disk/http_inner.h"
+#include "proto/fault.h"
+
+void *http_handle_new(const struct http_plan *plan)
+{
+    CURL *handle = curl_easy_init();
+    if (handle == NULL)
+        abort();
+    curl_easy_setopt(handle, CURLOPT_URL, plan->url);
+    curl_easy_setopt(handle, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(handle, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(handle, CURLOPT_FOLLOWLOCATION, 0L);
+    curl_easy_setopt(handle, CURLOPT_CONNECTTIMEOUT, 15L);
+    curl_easy_setopt(handle, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    curl_easy_setopt(handle, CURLOPT_LOW_SPEED_TIME,
+                     (long)(plan->idle_seconds > 0 ? plan->idle_seconds : 30));
+    curl_easy_setopt(handle, CURLOPT_BUFFERSIZE, 256L << 10);
+    if (plan->ca_file != NULL)
+        curl_easy_setopt(handle, CURLOPT_CAINFO, plan->ca_file);
+    return handle;
+}
+
+struct curl_slist *http_headers_new(const struct http_plan *plan, const char *more)
+{
+    struct curl_slist *headers = NULL;
+    for (size_t i = 0; plan->headers != NULL && plan->headers[i] != NULL; i++)
+        headers = curl_slist_append(headers, plan->headers[i]);
+    if (more != NULL)
+        headers = curl_slist_append(headers, more);
+    return headers;
+}
+
+void http_headers_free(struct curl_slist *headers)
+{
+    for (struct curl_slist *at = headers; at != NULL; at = at->next)
+        explicit_bzero(at->data, strlen(at->data));
+    curl_slist_free_all(headers);
+}
+
+bool http_fail(struct error *err, const char *url, int code, const char *words)
+{
+    const struct fault *fault = &FAULT_IO;
+    if (code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST)
+        fault = &FAULT_UNAVAILABLE;
+    else if (code == CURLE_OPERATION_TIMEDOUT)
+        fault = &FAULT_TIMEOUT;
+    else if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE)
+        fault = &FAULT_DENIED;
+    else if (code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL)
+        fault = &FAULT_INVALID;
+    return error_set(err, fault, "\"%s\": %s", url,
+                     words[0] != 0 ? words : curl_easy_strerror((CURLcode)code));
+}
+
+bool http_status_fail(struct error *err, const char *url, long status)
+{
+    const struct fault *fault = status == 401 || status == 403   ? &FAULT_DENIED
+                                : status == 404 || status == 410 ? &FAULT_NOT_FOUND
+                                : status == 507 || status == 413 ? &FAULT_NO_SPACE
+                                : status >= 500                  ? &FAULT_UNAVAILABLE
+                                                                 : &FAULT_IO;
+    return error_set(err, fault, "\"%s\": answered %ld", url, status);
+}
