@@ -15,7 +15,7 @@
 #include "common/base/error.h"
 
 /* `CLEANUP(arena_freep) struct arena *arena = arena_new();` frees it on every way out. */
-#define CLEANUP(function) __attribute__((cleanup(function)))
+#define CLEANUP(function) __attribute__((__cleanup__(function)))
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
 /* Heap, never NULL; sizes are multiplied with overflow checks; zeroed. */

@@ -62,7 +62,8 @@ static bool tls_load(const struct http_server_settings *settings, struct tls_fil
                      &ret_files->key, err);
 }
 
-static void daemon_log(void *context, const char *format, va_list args)
+__attribute__((__format__(__printf__, 2, 0))) static void
+daemon_log(void *context, const char *format, va_list args)
 {
     char text[256];
     vsnprintf(text, sizeof(text), format, args);

@@ -56,7 +56,8 @@ static bool faulty_write(struct disk *disk, const void *data, size_t length, uin
                          struct error *err)
 {
     struct disk_faulty *faulty = (struct disk_faulty *)disk;
-    if ((faulty->faults->written_bytes += length) > faulty->faults->room_bytes)
+    uint64_t written = atomic_fetch_add(&faulty->faults->written_bytes, length) + length;
+    if (written > atomic_load(&faulty->faults->room_bytes))
         return error_set(err, &FAULT_NO_SPACE, "%s: full", disk->description);
     return disk_write(faulty->inner, data, length, offset, err);
 }

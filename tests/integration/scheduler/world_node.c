@@ -133,7 +133,6 @@ void world_node_report(struct world_node *node, bool is_full)
 
 static void take_assign(struct world_node *node, const Guts__V1__JobAssign *assign)
 {
-    CLEANUP(arena_freep) struct arena *arena = arena_new();
     struct token token;
     struct world_job *job = NULL;
     node->assigns++;
