@@ -11,6 +11,7 @@
 static void write_pools(struct writer *writer, const struct node_view *node)
 {
     int64_t available = 0;
+    uint64_t reserved = 0;
     writer_array_begin(writer, "pools");
     for (size_t i = 0; i < node->pool_count; i++) {
         const struct node_pool_view *pool = &node->pools[i];
@@ -24,8 +25,11 @@ static void write_pools(struct writer *writer, const struct node_view *node)
         writer_time(writer, "reported_at", pool->reported_at);
         writer_object_end(writer);
         available += pool->available_bytes;
+        int64_t promised = (int64_t)pool->free_bytes - pool->available_bytes;
+        reserved += promised > 0 ? (uint64_t)promised : 0;
     }
     writer_array_end(writer);
+    writer_unsigned(writer, "reserved_bytes", reserved);
     writer_integer(writer, "available_bytes", available);
 }
 

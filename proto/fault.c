@@ -13,8 +13,8 @@ const struct fault FAULT_UNAUTHENTICATED = {
     .retry = RETRY_NEVER,
     .http_status = 401,
     .title = "Authentication is required",
-    .hint = "Send a valid token in X-Auth-Token; ask an administrator for one (guts-manage "
-            "token-create).",
+    .hint = "Give a valid token (guts: --token-file or GUTS_TOKEN_FILE; HTTP: X-Auth-Token); an "
+            "administrator makes one with guts-manage token-create.",
 };
 const struct fault FAULT_FORBIDDEN = {
     .code = "forbidden",

@@ -19,7 +19,7 @@ static const struct option_row *find_row(const struct option_row *rows, size_t c
 
 static const struct option_row *find_option(const struct command *command, const char *word)
 {
-    size_t length = strcspn(word, "=");
+    size_t length = word[1] == '-' ? strcspn(word, "=") : 2; /* "-fjson" and "-f=json" as well */
     const struct option_row *row = find_row(common_options, common_option_count, word, length);
     if (row == NULL && command != NULL)
         row = find_row(command->options, command->option_count, word, length);
@@ -48,6 +48,8 @@ static bool take_option(const struct command *command, char *const *words, size_
     }
     const char *equals = word[1] == '-' ? strchr(word, '=') : NULL;
     const char *value = equals != NULL ? equals + 1 : NULL;
+    if (word[1] != '-' && word[2] != '\0')
+        value = word + 2 + (word[2] == '=');
     if (row->value == NULL && value != NULL) {
         fprintf(stderr, "guts: option \"%s\" takes no value\n", row->name);
         return false;
@@ -79,6 +81,39 @@ static bool check_operands(const struct command *command, const struct arguments
     return true;
 }
 
+/* The API speaks UTF-8; jansson drops what is none without a word. */
+static bool check_encoding(char *const *words, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        json_t *text = json_string(words[i]);
+        if (text == NULL) {
+            fprintf(stderr, "guts: word %zu behind the command is not in UTF-8\n", i + 1);
+            return false;
+        }
+        json_decref(text);
+    }
+    return true;
+}
+
+bool arguments_number(const struct arguments *arguments, const char *name, uint64_t least,
+                      uint64_t *ret_number)
+{
+    const char *text = arguments_get(arguments, name);
+    if (text == NULL)
+        return true;
+    char *end;
+    errno = 0;
+    unsigned long long number = strtoull(text, &end, 10);
+    bool fine = errno == 0 && text[0] >= '0' && text[0] <= '9' && *end == '\0' && number >= least &&
+                number <= INT64_MAX;
+    if (!fine)
+        fprintf(stderr, "guts: %s: \"%s\" is no whole number from %llu\n", name, text,
+                (unsigned long long)least);
+    else
+        *ret_number = number;
+    return fine;
+}
+
 bool arguments_parse(const struct command *command, char *const *words, size_t count,
                      struct arguments *ret_arguments)
 {
@@ -86,7 +121,7 @@ bool arguments_parse(const struct command *command, char *const *words, size_t c
         .operands = xcalloc(count + 1, sizeof(char *)),
         .options = xcalloc(count + 1, sizeof(struct option_value)),
     };
-    bool only_operands = false, fine = true;
+    bool only_operands = false, fine = check_encoding(words, count);
     for (size_t i = 0; i < count && fine; i++) {
         if (only_operands || words[i][0] != '-' || words[i][1] == '\0')
             arguments.operands[arguments.operand_count++] = words[i];

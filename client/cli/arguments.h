@@ -13,6 +13,10 @@
 bool arguments_parse(const struct command *command, char *const *words, size_t count,
                      struct arguments *ret_arguments);
 void arguments_fini(struct arguments *arguments);
+/* A number that an option gives, *ret_number untouched without it; complains and returns false when it
+ * is none or below `least`. */
+bool arguments_number(const struct arguments *arguments, const char *name, uint64_t least,
+                      uint64_t *ret_number);
 /* "90", "90s", "5m", "2h" in milliseconds. */
 bool arguments_duration(const char *text, uint64_t *ret_ms);
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/cli/arguments.h"
 #include "client/cli/prompt.h"
 #include "common/base/memory.h"
 #include "common/base/secret.h"
@@ -92,9 +93,11 @@ static bool read_secret(const char *text, json_t *settings)
         fprintf(stderr, "guts: %s: %s\n", name, err.text);
         return false;
     }
-    json_object_set_new(settings, name, json_string(secret_reveal(secret)));
+    bool sound = json_object_set_new(settings, name, json_string(secret_reveal(secret))) == 0;
+    if (!sound)
+        fprintf(stderr, "guts: %s: the secret is not in UTF-8\n", name);
     secret_free(secret);
-    return true;
+    return sound;
 }
 
 static bool read_body(const struct arguments *arguments, json_t *body)
@@ -164,8 +167,9 @@ int endpoint_set(struct session *session, const struct arguments *arguments, enu
 int endpoint_list(struct session *session, const struct arguments *arguments, enum guts_kind kind)
 {
     struct guts_error err = {0};
-    const char *limit = arguments_get(arguments, "--limit");
-    size_t most = limit != NULL ? strtoul(limit, NULL, 10) : 0;
+    uint64_t most = 0;
+    if (!arguments_number(arguments, "--limit", 1, &most))
+        return EXIT_USAGE;
     json_t *list = guts_list(session->guts, kind, NULL, NULL, 0, most, &err);
     if (list == NULL)
         return output_error(&err);

@@ -33,15 +33,39 @@ void format_duration(uint64_t duration_s, char *ret_text, size_t size)
         snprintf(ret_text, size, "%" PRIu64 "s", seconds);
 }
 
-char *output_clean(const char *text)
+/* The bytes of a character of UTF-8 that drives a terminal or turns the direction of a line around
+ * (C1 controls, U+200E/F, U+202A–E, U+2066–9); 0: it does neither. */
+static size_t unruly(const unsigned char *p)
+{
+    if (p[0] == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0)
+        return 2;
+    if (p[0] != 0xe2)
+        return 0;
+    bool mark = p[1] == 0x80 && (p[2] == 0x8e || p[2] == 0x8f || (p[2] >= 0xaa && p[2] <= 0xae));
+    bool isolate = p[1] == 0x81 && p[2] >= 0xa6 && p[2] <= 0xa9;
+    return mark || isolate ? 3 : 0;
+}
+
+static char *clean_but(const char *text, const char *kept)
 {
     char *clean = xstrdup(text);
     for (unsigned char *p = (unsigned char *)clean; *p != '\0'; p++) {
-        bool c1 = p[0] == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0; /* U+0080 … U+009F */
-        if ((*p < 0x20 && *p != '\n' && *p != '\t') || *p == 0x7f || c1)
-            *p = c1 ? 0xc3 : '?';
+        size_t length = unruly(p);
+        if ((*p < 0x20 || *p == 0x7f) && strchr(kept, *p) == NULL)
+            *p = *p == '\n' || *p == '\t' ? ' ' : '?';
+        memset(p, '?', length);
     }
     return clean;
+}
+
+char *output_clean(const char *text)
+{
+    return clean_but(text, "");
+}
+
+char *output_clean_lines(const char *text)
+{
+    return clean_but(text, "\n");
 }
 
 const json_t *output_field(const json_t *object, const char *field)
@@ -80,7 +104,7 @@ static char *number_text(uint64_t number, enum column_look look)
 /* "2026-01-31T23:59:59.123Z" as "2026-01-31 23:59:59". */
 static char *time_text(const char *text)
 {
-    char *pretty = xstrdup(text);
+    char *pretty = output_clean(text);
     if (strlen(pretty) >= 20 && pretty[10] == 'T') {
         pretty[10] = ' ';
         pretty[19] = '\0';
@@ -101,8 +125,10 @@ static char *value_text(const json_t *value, enum column_look look, bool pretty)
         return xstrdup(json_is_true(value) ? "true" : "false");
     if (pretty && json_is_integer(value) && json_integer_value(value) >= 0)
         return number_text((uint64_t)json_integer_value(value), look);
-    char *text = json_dumps(value, JSON_ENCODE_ANY | (pretty ? JSON_INDENT(1) : JSON_COMPACT));
-    return text != NULL ? text : xstrdup("");
+    CLEANUP(xfreep) char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+    if (text == NULL)
+        return xstrdup("");
+    return pretty ? output_clean(text) : xstrdup(text);
 }
 
 char *output_field_text(const json_t *object, const struct column *column, bool pretty)

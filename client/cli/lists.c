@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/cli/arguments.h"
 #include "client/cli/endpoint.h"
 #include "common/base/memory.h"
 
@@ -15,14 +16,15 @@ static int list_filtered(struct session *session, const struct arguments *argume
                          enum guts_kind kind, const struct column *columns, size_t count)
 {
     struct guts_filter filters[16];
-    size_t filter_count = 0, most = 0;
+    size_t filter_count = 0;
+    uint64_t most = 0;
+    if (!arguments_number(arguments, "--limit", 1, &most))
+        return EXIT_USAGE;
     for (size_t i = 0; i < arguments->option_count && filter_count < COUNT_OF(filters); i++) {
         const struct option_row *row = arguments->options[i].row;
         if (row >= common_options && row < common_options + common_option_count)
             continue;
-        if (strcmp(row->name, "--limit") == 0)
-            most = strtoul(arguments->options[i].value, NULL, 10);
-        else
+        if (strcmp(row->name, "--limit") != 0)
             filters[filter_count++] = (struct guts_filter){
                 row->name + 2, row->value != NULL ? arguments->options[i].value : "true"};
     }
@@ -94,6 +96,7 @@ static const struct column node_columns[] = {
     {"STATE", "state", LOOK_PLAIN},
     {"UP", "up", LOOK_PLAIN},
     {"JOBS", "job_count", LOOK_PLAIN},
+    {"RESERVED", "reserved_bytes", LOOK_BYTES},
     {"AVAILABLE", "available_bytes", LOOK_BYTES},
     {"SEEN AT", "seen_at", LOOK_TIME},
 };

@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/cli/arguments.h"
 #include "client/cli/endpoint.h"
+#include "client/cli/summary.h"
 #include "client/cli/wait.h"
 #include "common/base/memory.h"
 
@@ -56,10 +58,11 @@ static int run_list(struct session *session, const struct arguments *arguments)
         if (arguments_has(arguments, option))
             filters[count++] = (struct guts_filter){names[i], arguments_get(arguments, option)};
     }
-    const char *limit = arguments_get(arguments, "--limit");
+    uint64_t most = 0;
+    if (!arguments_number(arguments, "--limit", 1, &most))
+        return EXIT_USAGE;
     struct guts_error err = {0};
-    json_t *list = guts_list(session->guts, GUTS_MIGRATIONS, NULL, filters, count,
-                             limit != NULL ? strtoul(limit, NULL, 10) : 0, &err);
+    json_t *list = guts_list(session->guts, GUTS_MIGRATIONS, NULL, filters, count, most, &err);
     if (list == NULL)
         return output_error(&err);
     int status = output_list(&session->output, list, list_columns, COUNT_OF(list_columns));
@@ -82,7 +85,10 @@ static int run_show(struct session *session, const struct arguments *arguments)
     json_t *migration = show(session, arguments->operands[0], &status);
     if (migration == NULL)
         return status;
-    status = output_show(&session->output, migration, NULL, 0);
+    bool brief = session->output.format == OUTPUT_TABLE && session->output.column_count == 0;
+    json_t *shown = brief ? summary_of_migration(migration) : json_incref(migration);
+    status = output_show(&session->output, shown, NULL, 0);
+    json_decref(shown);
     json_decref(migration);
     return status;
 }

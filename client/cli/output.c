@@ -13,8 +13,9 @@
 #include "common/base/memory.h"
 
 /* The columns that are shown: the command's own, or those that were asked for. */
+#define CHOSEN_MOST 128 /* more than the fields of any object of the API */
 struct chosen {
-    struct column columns[OUTPUT_COLUMNS_MOST];
+    struct column columns[CHOSEN_MOST];
     size_t count;
 };
 
@@ -32,7 +33,7 @@ static void choose(const struct output *output, const struct column *columns, si
 {
     ret_chosen->count = 0;
     if (output->column_count == 0) {
-        for (size_t i = 0; i < count && i < OUTPUT_COLUMNS_MOST; i++)
+        for (size_t i = 0; i < count && i < CHOSEN_MOST; i++)
             ret_chosen->columns[ret_chosen->count++] = columns[i];
         return;
     }
@@ -42,6 +43,51 @@ static void choose(const struct output *output, const struct column *columns, si
         ret_chosen->columns[ret_chosen->count++] =
             known != NULL ? *known : (struct column){name, name, LOOK_PLAIN};
     }
+}
+
+/* Whether the object has the field, or may have it: what is null has no members to look for. */
+static bool may_have(const json_t *object, const char *field)
+{
+    if (output_field(object, field) != NULL)
+        return true;
+    CLEANUP(xfreep) char *whole = xstrdup(field);
+    whole[strcspn(whole, ".")] = '\0';
+    return strchr(field, '.') != NULL && json_is_null(json_object_get(object, whole));
+}
+
+static bool is_column(const json_t *array, const struct column *columns, size_t count,
+                      const char *name)
+{
+    if (json_array_size(array) == 0 || name[0] == '#' || find_column(columns, count, name) != NULL)
+        return true; /* of nothing, nothing can be said */
+    size_t index;
+    const json_t *row;
+    json_array_foreach((json_t *)array, index, row)
+        if (may_have(row, name))
+            return true;
+    return false;
+}
+
+/* Complains of the first column that does not exist: an empty column would pass for an answer. */
+static bool check_columns(const struct output *output, const json_t *array,
+                          const struct column *columns, size_t count)
+{
+    const char *wrong = NULL;
+    for (size_t i = 0; wrong == NULL && i < output->column_count; i++)
+        if (!is_column(array, columns, count, output->columns[i]))
+            wrong = output->columns[i];
+    if (wrong == NULL && output->sort_column != NULL &&
+        !is_column(array, columns, count, output->sort_column))
+        wrong = output->sort_column;
+    if (wrong == NULL)
+        return true;
+    fprintf(stderr, "guts: no column \"%s\"; there are:", wrong);
+    const char *key;
+    json_t *value;
+    json_object_foreach(json_array_get(array, 0), key, value)
+        fprintf(stderr, " %s", key);
+    fputc('\n', stderr);
+    return false;
 }
 
 /* -- sorting -------------------------------------------------------------------------------------- */
@@ -146,6 +192,27 @@ static void print_csv_cell(const char *text)
     putchar('"');
 }
 
+/* A field as programs read it; a terminal gets it harmless. */
+static char *plain_text(const json_t *object, const struct column *column)
+{
+    CLEANUP(xfreep) char *text = output_field_text(object, column, false);
+    return isatty(STDOUT_FILENO) ? output_clean_lines(text) : xstrdup(text);
+}
+
+static void print_cells(const json_t *object, const struct chosen *chosen, bool csv)
+{
+    for (size_t i = 0; i < chosen->count; i++) {
+        CLEANUP(xfreep) char *text = plain_text(object, &chosen->columns[i]);
+        if (i > 0)
+            putchar(csv ? ',' : ' ');
+        if (csv)
+            print_csv_cell(text);
+        else
+            fputs(text, stdout);
+    }
+    putchar('\n');
+}
+
 static void print_rows(const json_t *const *rows, size_t row_count, const struct chosen *chosen,
                        bool csv)
 {
@@ -156,17 +223,7 @@ static void print_rows(const json_t *const *rows, size_t row_count, const struct
     if (csv)
         putchar('\n');
     for (size_t row = 0; row < row_count; row++) {
-        for (size_t i = 0; i < chosen->count; i++) {
-            char *text = output_field_text(rows[row], &chosen->columns[i], false);
-            if (i > 0)
-                putchar(csv ? ',' : ' ');
-            if (csv)
-                print_csv_cell(text);
-            else
-                fputs(text, stdout);
-            free(text);
-        }
-        putchar('\n');
+        print_cells(rows[row], chosen, csv);
     }
 }
 
@@ -188,14 +245,17 @@ static void print_document(const json_t *document, enum output_format format)
         yaml_print(document);
         return;
     }
-    json_dumpf(document, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY);
-    putchar('\n');
+    CLEANUP(xfreep) char *text = json_dumps(document, JSON_INDENT(2) | JSON_ENCODE_ANY);
+    CLEANUP(xfreep) char *clean = isatty(STDOUT_FILENO) ? output_clean_lines(text) : NULL;
+    puts(clean != NULL ? clean : text);
 }
 
 int output_list(const struct output *output, const json_t *array, const struct column *columns,
                 size_t count)
 {
     struct chosen chosen;
+    if (!check_columns(output, array, columns, count))
+        return EXIT_USAGE;
     choose(output, columns, count, &chosen);
     CLEANUP(xfreep) const json_t **rows = order_rows(output, array, &chosen);
     size_t row_count = json_array_size(array);
@@ -223,7 +283,10 @@ static void print_fields(const json_t *object, const struct chosen *chosen)
     scols_column_set_wrapfunc(value, scols_wrapnl_chunksize, scols_wrapnl_nextchunk, NULL);
     for (size_t i = 0; i < chosen->count; i++) {
         struct libscols_line *line = scols_table_new_line(table, NULL);
-        char *text = output_field_text(object, &chosen->columns[i], true);
+        const json_t *value_json = output_field(object, chosen->columns[i].field);
+        bool nested = json_is_object(value_json) || json_is_array(value_json);
+        char *text = nested ? output_nested_text(value_json)
+                            : output_field_text(object, &chosen->columns[i], true);
         if (line != NULL) {
             scols_line_set_data(line, 0, chosen->columns[i].title);
             scols_line_set_data(line, 1, text);
@@ -238,13 +301,20 @@ int output_show(const struct output *output, const json_t *object, const struct 
                 size_t count)
 {
     struct chosen chosen;
+    json_t *alone = json_pack("[O]", object);
+    struct output unsorted = *output;
+    unsorted.sort_column = NULL;
+    bool fine = check_columns(&unsorted, alone, columns, count);
+    json_decref(alone);
+    if (!fine)
+        return EXIT_USAGE;
     choose(output, columns, count, &chosen);
     const char *key;
     json_t *value;
     if (chosen.count == 0)
         json_object_foreach((json_t *)object, key, value)
-            if (chosen.count < OUTPUT_COLUMNS_MOST)
-                chosen.columns[chosen.count++] = (struct column){key, key, LOOK_PLAIN};
+            if (chosen.count < CHOSEN_MOST)
+                chosen.columns[chosen.count++] = (struct column){key, key, output_look(key)};
     const json_t *rows[1] = {object};
     if (output->format == OUTPUT_TABLE) {
         print_fields(object, &chosen);
@@ -252,7 +322,7 @@ int output_show(const struct output *output, const json_t *object, const struct 
         print_rows(rows, 1, &chosen, true);
     } else if (output->format == OUTPUT_VALUE) {
         for (size_t i = 0; i < chosen.count; i++) {
-            char *text = output_field_text(object, &chosen.columns[i], false);
+            char *text = plain_text(object, &chosen.columns[i]);
             puts(text);
             free(text);
         }
@@ -263,6 +333,28 @@ int output_show(const struct output *output, const json_t *object, const struct 
         json_decref(document);
     }
     return EXIT_DONE;
+}
+
+void output_row(const struct output *output, const json_t *object, const struct column *columns,
+                size_t count)
+{
+    struct chosen chosen;
+    choose(output, columns, count, &chosen);
+    if (output->format == OUTPUT_CSV || output->format == OUTPUT_VALUE) {
+        print_cells(object, &chosen, output->format == OUTPUT_CSV);
+        return;
+    }
+    json_t *document = output->column_count > 0 ? pick(object, &chosen) : json_deep_copy(object);
+    if (output->format == OUTPUT_YAML) {
+        json_t *list = json_pack("[O]", document);
+        yaml_print(list);
+        json_decref(list);
+    } else {
+        CLEANUP(xfreep) char *text = json_dumps(document, JSON_COMPACT);
+        CLEANUP(xfreep) char *clean = isatty(STDOUT_FILENO) ? output_clean(text) : NULL;
+        puts(clean != NULL ? clean : text);
+    }
+    json_decref(document);
 }
 
 /* -- errors --------------------------------------------------------------------------------------- */

@@ -84,13 +84,20 @@ static void emit_value(yaml_emitter_t *emitter, const json_t *value)
     }
 }
 
+/* Never fails: what standard output did not take is told at the end, from its error flag. */
+static int write_out(void *context, unsigned char *data, size_t size)
+{
+    fwrite(data, 1, size, context);
+    return 1;
+}
+
 void yaml_print(const json_t *document)
 {
     yaml_emitter_t emitter;
     yaml_event_t event;
     if (!yaml_emitter_initialize(&emitter))
         abort();
-    yaml_emitter_set_output_file(&emitter, stdout);
+    yaml_emitter_set_output(&emitter, write_out, stdout);
     yaml_emitter_set_unicode(&emitter, 1);
     emit(&emitter, &event, yaml_stream_start_event_initialize(&event, YAML_UTF8_ENCODING));
     emit(&emitter, &event, yaml_document_start_event_initialize(&event, NULL, NULL, NULL, 1));

@@ -55,6 +55,25 @@ static void wrong_words_are_refused(void **state)
     assert_false(PARSE(&arguments, "--all"));
 }
 
+static void short_options_may_carry_their_value(void **state)
+{
+    (void)state;
+    struct arguments arguments;
+    assert_true(PARSE(&arguments, "-fjson", "x"));
+    assert_string_equal(arguments_get(&arguments, "--format"), "json");
+    arguments_fini(&arguments);
+    assert_true(PARSE(&arguments, "-f=csv", "x"));
+    assert_string_equal(arguments_get(&arguments, "--format"), "csv");
+    arguments_fini(&arguments);
+}
+
+static void words_that_are_not_utf8_are_refused(void **state)
+{
+    (void)state;
+    struct arguments arguments;
+    assert_false(PARSE(&arguments, "a\xff"));
+}
+
 static void durations_have_units(void **state)
 {
     (void)state;
@@ -77,6 +96,8 @@ int main(void)
         cmocka_unit_test(options_stand_anywhere_and_in_both_forms),
         cmocka_unit_test(two_dashes_end_the_options),
         cmocka_unit_test(wrong_words_are_refused),
+        cmocka_unit_test(short_options_may_carry_their_value),
+        cmocka_unit_test(words_that_are_not_utf8_are_refused),
         cmocka_unit_test(durations_have_units),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
