@@ -45,7 +45,7 @@ void inbox_gather(struct scheduler *scheduler, struct inbox *inbox, uint64_t wai
     do
         take(scheduler, inbox, &message);
     while (inbox->items.count < (size_t)settings->batch_messages &&
-           clock_mono_ms() - begun_ms < settings->batch_ms &&
+           clock_mono_ms() - begun_ms < settings->batch_time_ms &&
            bus_next(scheduler->bus, 0, -1, &message));
 }
 

@@ -31,7 +31,7 @@ static bool may_take(const struct scheduler *scheduler, const struct leader_row 
 {
     uint64_t silent_us =
         row->database_at > row->renewed_at ? row->database_at - row->renewed_at : 0;
-    return row->holder[0] == '\0' || silent_us / 1000 >= scheduler->settings->leader_ms;
+    return row->holder[0] == '\0' || silent_us / 1000 >= scheduler->settings->leader_timeout_ms;
 }
 
 static bool take_row(struct scheduler *scheduler, const struct leader_row *seen,
@@ -148,7 +148,7 @@ static bool find_out(struct scheduler *scheduler, uint64_t expected, struct erro
 {
     struct leader_row row;
     uint64_t begun_ms = clock_mono_ms();
-    for (unsigned count = 0; clock_mono_ms() - begun_ms < scheduler->settings->leader_ms; count++) {
+    for (unsigned count = 0; clock_mono_ms() - begun_ms < scheduler->settings->leader_timeout_ms; count++) {
         if (leader_read(scheduler->db, &row, err)) {
             if (row.term == scheduler->term && row.batch >= expected)
                 return true;

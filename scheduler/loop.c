@@ -160,8 +160,8 @@ static void replay(struct scheduler *scheduler, const struct batch *batch)
 
 static uint64_t wait_ms(const struct scheduler *scheduler)
 {
-    uint64_t idle_ms = scheduler->settings->idle_ms, renew_ms = scheduler->settings->leader_ms / 3;
-    uint64_t now_ms = clock_mono_ms(), most = idle_ms < renew_ms ? idle_ms : renew_ms;
+    uint64_t idle_interval_ms = scheduler->settings->idle_interval_ms, renew_ms = scheduler->settings->leader_timeout_ms / 3;
+    uint64_t now_ms = clock_mono_ms(), most = idle_interval_ms < renew_ms ? idle_interval_ms : renew_ms;
     uint64_t since_ms = now_ms - scheduler->looked_ms;
     if (scheduler->look_now || scheduler->place_again || since_ms >= most)
         return 0;
@@ -194,7 +194,7 @@ static void stand_by(struct scheduler *scheduler, int signal_fd)
 {
     struct error err = {0};
     struct bus_message message;
-    uint64_t pause_ms = scheduler->settings->leader_ms / 6;
+    uint64_t pause_ms = scheduler->settings->leader_timeout_ms / 6;
     if (leadership_watch(scheduler, &err)) {
         health_set(scheduler->health, "database", NULL);
     } else {

@@ -16,7 +16,7 @@
 #define LOOP_DEADLINE_MS 30000
 #define END_MOST_MS 4000 /* whatever hangs then is left to the kernel */
 #define EXIT_FAILED 1
-/* A session of a scheduler is never silent for longer than idle_ms; a frozen one ends soon. */
+/* A session of a scheduler is never silent for longer than idle_interval_ms; a frozen one ends soon. */
 #define WAIT_TIMEOUT_MOST_MS 10000
 
 static struct scheduler_settings settings;

@@ -5,44 +5,47 @@
 
 #include "common/base/memory.h"
 
-#define KEY(name, type, standard, least, most, help)                                               \
+#define KEY_OF(name, member, type, standard, least, most, help)                                    \
     {                                                                                              \
-#name, type, offsetof(struct scheduler_settings, name), false, standard, least, most, help \
+        name, type, offsetof(struct scheduler_settings, member), false, standard, least, most,     \
+            help                                                                                   \
     }
+#define KEY(name, type, standard, least, most, help)                                               \
+    KEY_OF(#name, name, type, standard, least, most, help)
+/* Their values carry units, so their names do not. */
+#define DURATION(name, standard, least, most, help)                                                \
+    KEY_OF(#name, name##_ms, CONF_DURATION, standard, least, most, help)
+#define SIZE(name, standard, help) KEY_OF(#name, name##_bytes, CONF_SIZE, standard, 0, 0, help)
 
 const struct conf_key scheduler_conf_keys[] = {
     KEY(metrics_listen, CONF_STRING, "127.0.0.1:7011", 0, 0,
         "address of /healthz, /readyz and /metrics; \"\" for none"),
-    KEY(lease_ms, CONF_DURATION, "30s", 1000, 3600000,
-        "how long after its report a node may begin outside changes"),
-    KEY(takeover_ms, CONF_DURATION, "120s", 2000, 86400000,
-        "a node silent for so long loses its jobs to others"),
-    KEY(stop_grace_ms, CONF_DURATION, "10s", 0, 3600000,
-        "how long a node lets a worker end by itself"),
-    KEY(longest_request_ms, CONF_DURATION, "60s", 0, 3600000,
-        "the longest control request that drivers make at either end"),
-    KEY(margin_ms, CONF_DURATION, "5s", 0, 3600000,
-        "added to the three above for clocks and queues"),
-    KEY(report_ms, CONF_DURATION, "5s", 100, 600000,
-        "how often nodes report (as they are configured)"),
-    KEY(leader_ms, CONF_DURATION, "3s", 500, 60000,
-        "a leader that did not renew its row for so long is succeeded"),
-    KEY(resend_ms, CONF_DURATION, "5s", 100, 600000, "an assignment without answer is sent again"),
-    KEY(idle_ms, CONF_DURATION, "1s", 50, 10000, "how often to look for due work without a hint"),
-    KEY(hold_after_ms, CONF_DURATION, "10m", 0, 86400000,
-        "a job that waited so long reserves the best node"),
-    KEY(retry_first_ms, CONF_DURATION, "5s", 0, 3600000, "first back-off before another attempt"),
-    KEY(retry_most_ms, CONF_DURATION, "5m", 0, 86400000, "longest back-off"),
+    DURATION(lease, "30s", 1000, 3600000,
+             "how long after its report a node may begin outside changes"),
+    DURATION(takeover, "150s", 2000, 86400000,
+             "a node silent for so long loses its jobs to others"),
+    DURATION(stop_grace, "30s", 0, 3600000, "how long a node lets a worker end by itself"),
+    DURATION(longest_request, "60s", 0, 3600000,
+             "the longest control request that drivers make at either end"),
+    DURATION(margin, "5s", 0, 3600000, "added to the three above for clocks and queues"),
+    DURATION(report_interval, "3s", 100, 600000, "how often nodes report (as they are configured)"),
+    DURATION(leader_timeout, "3s", 500, 60000,
+             "a leader that did not renew its row for so long is succeeded"),
+    DURATION(resend, "5s", 100, 600000, "an assignment without answer is sent again"),
+    DURATION(idle_interval, "1s", 50, 10000, "how often to look for due work without a hint"),
+    DURATION(hold_after, "10m", 0, 86400000, "a job that waited so long reserves the best node"),
+    DURATION(retry_first, "5s", 0, 3600000, "first back-off before another attempt"),
+    DURATION(retry_most, "5m", 0, 86400000, "longest back-off"),
     KEY(retries_most, CONF_INTEGER, "5", 0, 1000, "attempts after faults that may pass"),
     KEY(undo_retries_most, CONF_INTEGER, "20", 0, 1000, "the same for rollbacks and cleanups"),
     KEY(attempts_most, CONF_INTEGER, "100", 1, 100000, "attempts of one owner, takeovers included"),
     KEY(batch_messages, CONF_INTEGER, "500", 1, 10000, "messages in one transaction"),
-    KEY(batch_ms, CONF_DURATION, "20ms", 1, 1000, "how long to gather them"),
+    DURATION(batch_time, "20ms", 1, 1000, "how long to gather them"),
     KEY(batch_due, CONF_INTEGER, "500", 1, 10000, "rows that are due taken at once"),
     KEY(batch_place, CONF_INTEGER, "500", 1, 10000, "jobs placed in one transaction"),
     KEY(space_percent, CONF_INTEGER, "5", 0, 1000, "reserved beyond a staged vm's disks"),
-    KEY(job_space_bytes, CONF_SIZE, "64MiB", 0, 0, "reserved for a migration that stages nothing"),
-    KEY(job_memory_bytes, CONF_SIZE, "128MiB", 0, 0, "memory that a migration's worker needs"),
+    SIZE(job_space, "64MiB", "reserved for a migration that stages nothing"),
+    SIZE(job_memory, "128MiB", "memory that a migration's worker needs"),
     KEY(weight_space, CONF_INTEGER, "100", 0, 100000, "for free conversion space after placement"),
     KEY(weight_source, CONF_INTEGER, "10", 0, 100000, "against jobs there with the same source"),
     KEY(weight_destination, CONF_INTEGER, "10", 0, 100000,
@@ -57,15 +60,16 @@ bool scheduler_settings_check(const struct scheduler_settings *settings, struct 
                      settings->margin_ms;
     if (settings->takeover_ms < least)
         return error_set(err, &FAULT_CONFIG,
-                         "takeover_ms is %" PRIu64 " but lease_ms + stop_grace_ms + "
-                         "longest_request_ms + margin_ms are %" PRIu64
+                         "takeover is %" PRIu64 " ms but lease + stop_grace + "
+                         "longest_request + margin are %" PRIu64 " ms"
                          ": two nodes could work for one migration",
                          settings->takeover_ms, least);
-    if (settings->lease_ms < 2 * settings->report_ms)
+    if (settings->lease_ms < 2 * settings->report_interval_ms)
         return error_set(err, &FAULT_CONFIG,
-                         "lease_ms is %" PRIu64 ", less than two reports (report_ms %" PRIu64
-                         "): leases would end between renewals",
-                         settings->lease_ms, settings->report_ms);
+                         "lease is %" PRIu64
+                         " ms, less than two reports (report_interval is %" PRIu64
+                         " ms): leases would end between renewals",
+                         settings->lease_ms, settings->report_interval_ms);
     return true;
 }
 

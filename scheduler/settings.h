@@ -15,10 +15,10 @@ struct scheduler_settings {
     uint64_t stop_grace_ms;
     uint64_t longest_request_ms;
     uint64_t margin_ms;
-    uint64_t report_ms;
-    uint64_t leader_ms;
+    uint64_t report_interval_ms;
+    uint64_t leader_timeout_ms;
     uint64_t resend_ms;
-    uint64_t idle_ms;
+    uint64_t idle_interval_ms;
     uint64_t hold_after_ms;
     uint64_t retry_first_ms;
     uint64_t retry_most_ms;
@@ -26,7 +26,7 @@ struct scheduler_settings {
     int64_t undo_retries_most;
     int64_t attempts_most;
     int64_t batch_messages;
-    uint64_t batch_ms;
+    uint64_t batch_time_ms;
     int64_t batch_due;
     int64_t batch_place;
     int64_t space_percent;

@@ -202,7 +202,7 @@ void tick_publish(struct tick *tick)
     struct error err;
     uint64_t lost = 0;
     /* A leader that was frozen after its commit says nothing that another may have overtaken. */
-    if (clock_mono_ms() - tick->now_ms > tick->scheduler->settings->leader_ms) {
+    if (clock_mono_ms() - tick->now_ms > tick->scheduler->settings->leader_timeout_ms) {
         log_warn("messages_dropped", "%zu messages are older than the leadership's time-out",
                  tick->outgoing.count);
         return;

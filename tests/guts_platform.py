@@ -132,10 +132,10 @@ class Platform:
     """guts-api, guts-scheduler and any number of guts-migration nodes."""
 
     # Short times, so that tests of leases and takeovers end soon; the order between them is kept.
-    SCHEDULER = {"lease_ms": "4s", "takeover_ms": "8s", "stop_grace_ms": "1s",
-                 "longest_request_ms": "1s", "margin_ms": "1s", "report_ms": "500ms",
-                 "leader_ms": "2s", "resend_ms": "1s", "idle_ms": "200ms", "retry_first_ms": "500ms",
-                 "retry_most_ms": "5s"}
+    SCHEDULER = {"lease": "4s", "takeover": "8s", "stop_grace": "1s",
+                 "longest_request": "1s", "margin": "1s", "report_interval": "500ms",
+                 "leader_timeout": "2s", "resend": "1s", "idle_interval": "200ms", "retry_first": "500ms",
+                 "retry_most": "5s"}
     NODE = {"report_interval": "500ms", "stop_grace": "1s"}
 
     def __init__(self, directory, broker, database, name="guts_platform"):

@@ -90,3 +90,10 @@ def test_a_unit_starts_the_daemon_with_its_example(name):
     unit = (TOP / "deploy/systemd" / f"{name}.service").read_text()
     assert f"ExecStart=/usr/bin/{name} --config /etc/guts/{name}.conf" in unit
     assert "Type=notify" in unit
+
+
+def test_what_scheduler_and_nodes_say_of_the_same_times_agrees():
+    of_scheduler, of_node = example("guts-scheduler"), example("guts-migration")
+    for key in ("report_interval", "stop_grace"):
+        told = [re.search(rf'# {key} = "(\w+)";', text).group(1) for text in (of_scheduler, of_node)]
+        assert told[0] == told[1], key

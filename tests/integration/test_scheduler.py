@@ -238,6 +238,6 @@ def test_it_idles_lightly(world):
     time.sleep(2)
     before = daemon.cpu_seconds()
     time.sleep(10)
-    assert daemon.cpu_seconds() - before < 0.2  # with idle_ms at a fifth of its default
+    assert daemon.cpu_seconds() - before < 0.2  # with idle_interval_ms at a fifth of its default
     assert daemon.resident_bytes() < 20 << 20
     assert os.path.exists(f"/proc/{daemon.pid}")

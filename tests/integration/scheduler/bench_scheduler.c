@@ -112,7 +112,7 @@ int main(int argc, char **argv)
     struct rusage usage;
     world_begin(&world);
     clock_fake_end();
-    world.settings.batch_ms = 20;
+    world.settings.batch_time_ms = 20;
     begin_nodes(node_count);
     if (!db_begin(world.db, &err))
         return 1;

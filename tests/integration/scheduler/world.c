@@ -42,10 +42,10 @@ static void default_settings(struct scheduler_settings *settings)
         .stop_grace_ms = 10000,
         .longest_request_ms = 60000,
         .margin_ms = 5000,
-        .report_ms = 5000,
-        .leader_ms = 3000,
+        .report_interval_ms = 5000,
+        .leader_timeout_ms = 3000,
         .resend_ms = 5000,
-        .idle_ms = 1000,
+        .idle_interval_ms = 1000,
         .hold_after_ms = 600000,
         .retry_first_ms = 0,
         .retry_most_ms = 0,
@@ -53,7 +53,7 @@ static void default_settings(struct scheduler_settings *settings)
         .undo_retries_most = 3,
         .attempts_most = 100,
         .batch_messages = 500,
-        .batch_ms = 1000,
+        .batch_time_ms = 1000,
         .batch_due = 500,
         .batch_place = 500,
         .space_percent = 5,
@@ -170,7 +170,7 @@ void world_end(struct world *world)
 void world_turn(struct world *world, unsigned count)
 {
     for (unsigned i = 0; i < count; i++) {
-        clock_fake_advance(world->settings.idle_ms);
+        clock_fake_advance(world->settings.idle_interval_ms);
         loop_turn(&world->scheduler, -1);
     }
 }

@@ -130,14 +130,27 @@ static void unsafe_times_are_refused(void **state)
                                           .longest_request_ms = 60,
                                           .margin_ms = 5,
                                           .takeover_ms = 105,
-                                          .report_ms = 5};
+                                          .report_interval_ms = 5};
     assert_true(scheduler_settings_check(&settings, &err));
     settings.takeover_ms = 104;
     assert_false(scheduler_settings_check(&settings, &err));
     assert_ptr_equal(err.fault, &FAULT_CONFIG);
     settings.takeover_ms = 105;
-    settings.report_ms = 16;
+    settings.report_interval_ms = 16;
     assert_false(scheduler_settings_check(&settings, &err));
+}
+
+static void the_times_are_safe_as_they_come(void **state)
+{
+    struct error err = {0};
+    struct conf *conf;
+    struct scheduler_settings settings;
+    const struct conf_section section = {"scheduler", scheduler_conf_keys, scheduler_conf_key_count,
+                                         &settings};
+    assert_true(conf_load(NULL, &section, 1, &conf, &err));
+    assert_true(scheduler_settings_check(&settings, &err));
+    assert_int_equal(settings.takeover_ms, 150000);
+    conf_free(conf);
 }
 
 int main(void)
@@ -151,6 +164,7 @@ int main(void)
         cmocka_unit_test(an_older_attempt_changes_nothing_and_a_newer_one_adopts),
         cmocka_unit_test(the_back_off_doubles_within_its_bounds),
         cmocka_unit_test(unsafe_times_are_refused),
+        cmocka_unit_test(the_times_are_safe_as_they_come),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
