@@ -41,7 +41,7 @@ void node_receive(struct node *node, const struct bus_message *message);
 void node_report(struct node *node, uint64_t now_ms);
 void node_tell_accept(struct node *node, const struct held *held);
 void node_tell_refuse(struct node *node, const struct token *token, const struct error *why);
-void node_tell_finished(struct node *node, const struct held *held);
+void node_tell_finished(struct node *node, struct held *held);
 void node_pass_frame(struct node *node, struct held *held, enum channel_kind kind, const void *data,
                      size_t length);
 void node_take_fate(struct node *node, uint64_t cookie, enum bus_fate fate);

@@ -289,7 +289,7 @@ void node_tell_refuse(struct node *node, const struct token *token, const struct
     publish(node, TOPOLOGY_SCHEDULER, MESSAGE_JOB_REFUSE, &refuse.base, true, 0, 0);
 }
 
-void node_tell_finished(struct node *node, const struct held *held)
+void node_tell_finished(struct node *node, struct held *held)
 {
     CLEANUP(arena_freep) struct arena *arena = arena_new();
     struct error err;
@@ -299,6 +299,8 @@ void node_tell_finished(struct node *node, const struct held *held)
     finished.node_instance = node->instance;
     finished.result = (Guts__V1__JobResult *)codec_unpack(
         &guts__v1__job_result__descriptor, held->result.data, held->result.length, arena, &err);
+    finished.report = put_job(held, false, node->report_number, arena);
+    finished.report->result = NULL;
     if (finished.result)
         publish(node, TOPOLOGY_SCHEDULER, MESSAGE_JOB_FINISHED, &finished.base, true, 0, 0);
 }

@@ -19,6 +19,8 @@ struct metric gauge_stale =
     METRIC_COUNTER("guts_scheduler_stale_total", "Stale or illegal moves that were dropped");
 struct metric gauge_dead =
     METRIC_COUNTER("guts_scheduler_dead_letters_total", "Messages given to the dead-letter queue");
+struct metric gauge_trimmed =
+    METRIC_COUNTER("guts_scheduler_trimmed_total", "Bad parts that were taken out of reports");
 struct metric gauge_replays =
     METRIC_COUNTER("guts_scheduler_replays_total", "Batches that were rolled back and repeated");
 struct metric gauge_takeovers =
@@ -44,7 +46,7 @@ void gauge_register(void)
         &gauge_batch_messages, &gauge_queue_time, &gauge_stale,    &gauge_dead,
         &gauge_replays,        &gauge_takeovers,  &gauge_fenced,   &gauge_published,
         &gauge_unsent,         &gauge_leader,     &gauge_nodes_up, &gauge_jobs,
-        &gauge_waiting,
+        &gauge_waiting,        &gauge_trimmed,
     };
     for (size_t i = 0; i < COUNT_OF(all); i++)
         metric_register(all[i]);

@@ -17,6 +17,7 @@ extern struct metric gauge_batch_messages;
 extern struct metric gauge_queue_time; /* how long due work had waited */
 extern struct metric gauge_stale;      /* stale or illegal moves that were dropped */
 extern struct metric gauge_dead;       /* messages given to the dead-letter queue */
+extern struct metric gauge_trimmed;    /* bad parts taken out of reports */
 extern struct metric gauge_replays;    /* batches that failed and were repeated */
 extern struct metric gauge_takeovers;  /* jobs taken from a node */
 extern struct metric gauge_fenced;     /* ledger writes refused */

@@ -106,6 +106,8 @@ static bool apply_finished(struct tick *tick, const Guts__V1__JobFinished *wire,
         return true;
     }
     inbox_accept_job(tick, job);
+    if (wire->report != NULL)
+        inbox_apply_progress(tick, job, wire->report);
     return inbox_apply_result(tick, job, wire->result, &is_stored, err);
 }
 

@@ -29,9 +29,18 @@ bool inbox_apply(struct tick *tick, const struct inbox_item *items, size_t count
                  struct error *err) MUST_CHECK;
 void inbox_ack(struct scheduler *scheduler, const struct inbox *inbox);
 
-/* inbox_check.c: every id, text and number that apply relies on. */
-bool inbox_check(enum message_type type, const ProtobufCMessage *body, struct arena *arena,
+/* inbox_check.c: every id, text and number that apply relies on. Of reports what is bad is taken out
+ * where the rest can stand without it. */
+bool inbox_check(enum message_type type, ProtobufCMessage *body, struct arena *arena,
                  struct error *err) MUST_CHECK;
+bool inbox_is_text(const char *text, size_t most); /* printable ASCII without blanks or quotes */
+bool inbox_is_word(const char *text);              /* the same, of at most 64 characters */
+bool inbox_is_id(ProtobufCBinaryData data);
+bool inbox_is_token(const Guts__V1__Token *wire);
+/* inbox_trim.c; `node` is for the log. */
+void inbox_trim_report(Guts__V1__NodeReport *report, struct arena *arena);
+void inbox_trim_job(Guts__V1__JobReport *job, struct arena *arena, const char *node);
+void inbox_trim_result(Guts__V1__JobResult *result, struct arena *arena, const char *node);
 /* inbox_report.c */
 bool inbox_apply_report(struct tick *tick, const Guts__V1__NodeReport *report,
                         struct error *err) MUST_CHECK;

@@ -28,8 +28,11 @@ static void a_done_job_makes_verified_by_a_legal_path(void **state)
     struct world_job *job;
     struct uuid id = begin_migration("rollback", &job);
     job->reached = MIGRATION_UPLOADING;
+    job->step = "verify";
     rounds(1);
     assert_string_equal(world_state(&world, &id), "UPLOADING");
+    assert_string_equal(world_text(&world, "SELECT state FROM steps WHERE owner_id = ?", &id),
+                        "running");
     assert_true(job->leased);
     world_node_finish(&one, job, DONE, NULL);
     rounds(2);
@@ -42,6 +45,8 @@ static void a_done_job_makes_verified_by_a_legal_path(void **state)
     assert_string_equal(
         world_text(&world, "SELECT evidence_json FROM migrations WHERE id = ?", &id),
         "{\"content\":\"same\"}");
+    assert_string_equal(world_text(&world, "SELECT state FROM steps WHERE owner_id = ?", &id),
+                        "done");
     assert_int_equal(world_number(&world, "SELECT version FROM migrations WHERE id = ?", &id), 5);
 }
 
@@ -54,7 +59,7 @@ static void a_result_told_twice_counts_once(void **state)
     world_node_finish(&one, &again, DONE, NULL);
     rounds(3);
     assert_string_equal(world_story(&world, &id),
-                        "PENDING SCHEDULED DISCOVERED CONVERTING DEPLOYED VERIFIED");
+                        "PENDING SCHEDULED DISCOVERED UPLOADING DEPLOYED VERIFIED");
 }
 
 static void a_failure_without_ledger_is_rolled_back_at_once(void **state)

@@ -5,6 +5,8 @@
  */
 #include "tests/unit/check.h"
 
+#include <stdio.h>
+
 #include "common/base/clock.h"
 #include "proto/topology.h"
 #include "scheduler/leadership.h"
@@ -146,6 +148,27 @@ static void a_poison_message_costs_only_itself(void **state)
     assert_int_equal(bus_memory_dead_count(world.broker), 1);
 }
 
+static void alter_steps(const char *change)
+{
+    struct error err = {0};
+    char sql[128];
+    snprintf(sql, sizeof sql, "ALTER TABLE steps %s", change);
+    world_must(db_execute(world.db, sql, NULL, 0, NULL, &err), &err);
+}
+
+static void a_bad_part_of_a_report_costs_no_lease(void **state)
+{
+    struct world_job *job;
+    struct uuid id = begin_migration("rollback", &job);
+    size_t dead = bus_memory_dead_count(world.broker);
+    job->step = "no word";
+    job->digest = "xxh3:\xc3\xa9";
+    rounds(1);
+    assert_true(job->leased);
+    assert_int_equal(bus_memory_dead_count(world.broker), dead);
+    assert_int_equal(world_number(&world, "SELECT COUNT(*) FROM steps WHERE owner_id = ?", &id), 0);
+}
+
 static void a_message_that_the_database_refuses_costs_only_itself(void **state)
 {
     struct world_job *job;
@@ -153,7 +176,8 @@ static void a_message_that_the_database_refuses_costs_only_itself(void **state)
     second_node();
     size_t dead = bus_memory_dead_count(world.broker);
     uint64_t answers = two.renewals;
-    job->digest = "xxh3:\xc3\xa9"; /* the column holds ASCII */
+    alter_steps("ADD CONSTRAINT unwanted CHECK (name <> 'unwanted')");
+    job->step = "unwanted";
     world_node_report(&one, false);
     world_node_report(&two, false);
     world_turn(&world, 1);
@@ -161,9 +185,10 @@ static void a_message_that_the_database_refuses_costs_only_itself(void **state)
     assert_true(world.scheduler.leads);
     assert_int_equal(bus_memory_dead_count(world.broker), dead + 1);
     assert_int_equal(two.renewals, answers + 1);
-    job->digest = NULL;
+    job->step = NULL;
     rounds(1);
     assert_true(job->leased);
+    alter_steps("DROP CONSTRAINT unwanted");
 }
 
 static void a_second_node_under_a_live_name_is_refused(void **state)
@@ -255,6 +280,7 @@ int main(void)
         TEST(what_fits_nowhere_waits_and_says_why),
         TEST(no_node_is_promised_more_than_it_has),
         TEST(a_poison_message_costs_only_itself),
+        TEST(a_bad_part_of_a_report_costs_no_lease),
         TEST(a_message_that_the_database_refuses_costs_only_itself),
         TEST(a_second_node_under_a_live_name_is_refused),
         TEST(a_successor_leads_and_goes_on),

@@ -22,6 +22,7 @@ struct world_job {
     Guts__V1__Outcome outcome;
     const char *fault_code; /* static */
     uint64_t pages;
+    const char *step;   /* static: the step it is at, done once the job is; NULL: none */
     const char *digest; /* static: of a disk that its reports tell; NULL: none */
     enum wanted wanted;
     bool leased;
@@ -58,7 +59,7 @@ void world_end(struct world *world);
 /* Another scheduler on the same database and broker. */
 void world_scheduler_begin(struct world *world, struct scheduler *scheduler);
 void world_scheduler_end(struct scheduler *scheduler);
-/* The loop's turns; the clock advances by idle_ms with each. */
+/* The loop's turns; the clock advances by idle_interval_ms with each. */
 void world_turn(struct world *world, unsigned count);
 
 /* What the api would have written. */

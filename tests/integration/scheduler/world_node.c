@@ -81,6 +81,20 @@ static Guts__V1__JobResult *result_of(struct arena *arena, const struct world_jo
     return result;
 }
 
+static void put_step(struct arena *arena, const struct world_job *job, Guts__V1__JobReport *report)
+{
+    Guts__V1__StepReport *step = arena_alloc(arena, sizeof *step);
+    guts__v1__step_report__init(step);
+    step->name = (char *)job->step;
+    step->number = 1;
+    step->started_at = 1;
+    step->state = job->is_finished ? GUTS__V1__STEP_STATE__STEP_STATE_DONE
+                                   : GUTS__V1__STEP_STATE__STEP_STATE_RUNNING;
+    report->steps = arena_calloc(arena, 1, sizeof *report->steps);
+    report->steps[0] = step;
+    report->n_steps = 1;
+}
+
 static Guts__V1__JobReport *job_report(struct arena *arena, const struct world_job *job)
 {
     Guts__V1__JobReport *report = arena_alloc(arena, sizeof *report);
@@ -91,6 +105,8 @@ static Guts__V1__JobReport *job_report(struct arena *arena, const struct world_j
     report->directory_gone = job->is_gone;
     if (job->is_finished)
         report->result = result_of(arena, job);
+    if (job->step != NULL)
+        put_step(arena, job, report);
     if (job->digest != NULL) {
         report->disks = arena_calloc(arena, 1, sizeof *report->disks);
         report->disks[0] = arena_alloc(arena, sizeof *report->disks[0]);
@@ -241,6 +257,7 @@ void world_node_finish(struct world_node *node, struct world_job *job, Guts__V1_
     finished.node_id = codec_uuid_to(&node->id);
     finished.node_instance = node->instance;
     finished.result = result_of(arena, job);
+    finished.report = job_report(arena, job);
     send(node, TOPOLOGY_SCHEDULER, MESSAGE_JOB_FINISHED, &finished.base);
 }
 

@@ -129,6 +129,19 @@ static void read_result(struct play *play, const Guts__V1__JobResult *result)
     snprintf(play->evidence, sizeof(play->evidence), "%s", result->evidence_json);
 }
 
+/* What was done is told with the end: no later report of the steps counts. */
+static void read_finished(struct play *play, const Guts__V1__JobFinished *finished)
+{
+    read_result(play, finished->result);
+    assert_non_null(finished->report);
+    assert_null(finished->report->result);
+    play->steps_running = 0;
+    for (size_t i = 0; i < finished->report->n_steps; i++)
+        play->steps_running +=
+            finished->report->steps[i]->state == GUTS__V1__STEP_STATE__STEP_STATE_RUNNING;
+    play->steps_told = (unsigned)finished->report->n_steps;
+}
+
 static void receive(struct play *play, const struct bus_message *message)
 {
     struct error err;
@@ -150,7 +163,7 @@ static void receive(struct play *play, const struct bus_message *message)
                  ((const Guts__V1__JobRefuse *)body)->fault->code);
         break;
     case MESSAGE_JOB_FINISHED:
-        read_result(play, ((const Guts__V1__JobFinished *)body)->result);
+        read_finished(play, (const Guts__V1__JobFinished *)body);
         break;
     case MESSAGE_INVENTORY_PAGE:
         play->pages++;

@@ -39,6 +39,7 @@ struct play {
     size_t ledger_count;
     size_t ledger_copies;
     unsigned accepts, refuses, reports, finishes, writes, pages, vms;
+    unsigned steps_told, steps_running; /* by the last end */
     char refuse_code[64];
     uint32_t run;
     uint64_t done_bytes, read_bytes;

@@ -31,6 +31,8 @@ static void a_migration_is_accepted_done_told_and_closed(void **state)
     assert_int_equal(play->outcome, GUTS__V1__OUTCOME__OUTCOME_DONE);
     assert_int_equal(play->reached, MIGRATION_VERIFIED);
     assert_int_equal(play->accepts, 1);
+    assert_true(play->steps_told > 3);
+    assert_int_equal(play->steps_running, 0);
     assert_non_null(strstr(play->evidence, "xxh3-128-tree:"));
     assert_int_equal(play_entry_of(play, "server")->state, LEDGER_MADE);
     assert_int_equal(play_entry_of(play, "snapshot")->state, LEDGER_MADE);
