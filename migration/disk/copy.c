@@ -61,6 +61,8 @@ static unsigned thread_count(const struct copy *copy)
         count = cores > 2 ? (unsigned)cores : 2;
         count = from > count ? from : count;
         count = to > count ? to : count;
+        if (copy->ordered_read || copy->ordered_write)
+            count += 2; /* while some wait for their turn, others decode */
     }
     uint64_t memory = plan->memory_bytes > 0 ? plan->memory_bytes : 32ull << 20;
     uint64_t paid = plan->budget == NULL ? memory / copy->buffer_bytes : THREADS_MOST;
