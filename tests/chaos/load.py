@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Work for guts: migrations without end, and operators who change their mind.
+
+Keeps what was acknowledged, for the last check: an answer of 201 or 202 is a promise.
+"""
+import threading
+
+from lab import APIS, MIB, NODES
+from machines import make_machine
+
+FAKE_DISK_BYTES = 2 * MIB
+FAKE_PERCENT = 50
+
+
+class Load(threading.Thread):
+    def __init__(self, lab, chance, timeline, scale):
+        super().__init__(name="load", daemon=True)
+        self.lab, self.chance, self.timeline = lab, chance, timeline
+        self.vm_count = {"small": 40, "full": 400}[scale]
+        self.pause = {"small": 0.6, "full": 0.2}[scale]
+        self.machine_count = {"small": 2, "full": 6}[scale]
+        self.ending = threading.Event()
+        self.accepted = {}   # migration's id: what was asked
+        self.wishes = {}     # wish's id: (verb, owner)
+        self.refused = 0
+        self.unanswered = 0
+        self.originals = {}
+
+    def prepare(self):
+        for number in range(1, self.machine_count + 1):
+            name = f"machine-{number}"
+            kind = ("monolithicSparse", "streamOptimized", "twoGbMaxExtentFlat")[number % 3]
+            self.originals[name] = make_machine(self.lab.machines, name, kind, 1 + number % 2,
+                                                size_bytes=8 * MIB)[1]
+        self.lab.add_fakes(vms=self.vm_count, disk_bytes=FAKE_DISK_BYTES, data_percent=FAKE_PERCENT,
+                           power="mixed", bytes_per_second=MIB, disks=1)
+        self.lab.add("sources", "workstations", "workstation", path=str(self.lab.machines))
+        self.lab.add("destinations", "kvm", "local", path=str(self.lab.results))
+
+    def run(self):
+        while not self.ending.wait(self.pause * self.chance.uniform(0.5, 1.5)):
+            dice = self.chance.random()
+            if dice < 0.7 or not self.accepted:
+                self.create()
+            elif dice < 0.96:
+                self.change_mind()
+            else:
+                self.drain_or_enable()
+
+    def ask(self, path, body):
+        api = self.chance.choice(APIS)
+        status, answer = self.lab.ask(api, "POST", path, body)
+        self.unanswered += status == 0
+        self.refused += status >= 400
+        return status, answer
+
+    def create(self):
+        if self.chance.random() < 0.1 and self.originals:
+            vm, destination, options = self.chance.choice(list(self.originals)), "kvm", {}
+        else:
+            vm, destination = f"fake-{self.chance.randrange(1, self.vm_count + 1):06d}", "nowhere"
+            options = {"store": "file", "stop_source": True,
+                       "seconds": self.chance.choice([0, 0, 0, 1, 3]),
+                       "reserve_bytes": self.chance.choice([0, 0, 8 * MIB, 20 * MIB]),
+                       "stage_bytes": 0}
+            if options["reserve_bytes"]:
+                options["stage_bytes"] = options["reserve_bytes"] // 2
+        words = {"vms": [vm], "destination": destination, "options": options}
+        status, answer = self.ask("/v1/migrations", words)
+        if status in (200, 201, 202):
+            for made in answer.get("created", []):
+                self.accepted[made["id"]] = {"vm": vm, "destination": destination, **options}
+                self.timeline.say("create", f"{made['id']} {vm} -> {destination}")
+        elif status:
+            self.timeline.say("refused", f"create {vm}: {status} {answer.get('code')}")
+
+    def change_mind(self):
+        ids = list(self.accepted)
+        recent = ids[-30:] if self.chance.random() < 0.7 else ids
+        migration = self.chance.choice(recent)
+        verb = self.chance.choice(["cancel", "rollback", "rollback", "cleanup", "retry"])
+        self.act(verb, migration)
+
+    def act(self, verb, migration):
+        status, answer = self.ask(f"/v1/migrations/{migration}/{verb}", {})
+        if status == 202:
+            self.wishes[answer["wish"]["id"]] = (verb, migration)
+            self.timeline.say("verb", f"{verb} {migration}")
+
+    def drain_or_enable(self):
+        node = self.chance.choice(NODES)
+        verb = self.chance.choice(["drain", "enable", "enable"])
+        status, answer = self.ask(f"/v1/nodes/{node}/{verb}", {})
+        if status == 202:
+            self.wishes[answer["wish"]["id"]] = (verb, node)
+            self.timeline.say("verb", f"{verb} {node}")
+
+    def end(self):
+        self.ending.set()
+        self.join(30)
