@@ -178,6 +178,30 @@ def freeze_worker(chaos, chance):
             [(after, lambda: signal_process(worker, signal.SIGCONT))])
 
 
+def late_deed(chaos, chance):
+    """A node is paused with its workers while the far end still does what they asked for."""
+    node, (end, deed) = chance.choice(NODES), chance.choice(DEEDS)
+    if node in chaos.busy or not chaos.take("far end"):
+        return None
+    chaos.take(node)
+    chaos.set_rules([{"end": end, "deed": deed, "delay_ms": (TAKEOVER + 2) * 1000, "probability": 0.7}])
+    wait, after = chance.uniform(0.5, 3), TAKEOVER + chance.uniform(2, 5)
+    frozen = []
+
+    def freeze():
+        frozen.extend([chaos.lab.daemons[node].pid, *children(chaos.lab.daemons[node].pid)])
+        for pid in frozen:
+            signal_process(pid, signal.SIGSTOP)
+
+    def heal():
+        for pid in reversed(frozen):
+            signal_process(pid, signal.SIGCONT)
+        chaos.set_rules([])
+        chaos.free(node)
+        chaos.free("far end")
+    return f"{deed} with {node} frozen for {after:.1f} s", [(wait, freeze), (wait + after, heal)]
+
+
 # -- peers -------------------------------------------------------------------------------------------
 def peer_of(chaos, chance):
     name = chance.choice(["broker", "database"])
@@ -331,4 +355,5 @@ FAULTS = (
     ("freeze-peer", freeze_peer, 2), ("restart-peer", restart_peer, 2),
     ("connection", break_connection, 8), ("fill", fill_pool, 2), ("journal", lose_journal, 3),
     ("empty-node", empty_node, 1), ("clone", clone_node, 1), ("far-end", trouble_far_end, 5),
+    ("late-deed", late_deed, 3),
 )

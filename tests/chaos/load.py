@@ -3,6 +3,7 @@
 
 Keeps what was acknowledged, for the last check: an answer of 201 or 202 is a promise.
 """
+import random
 import threading
 
 from lab import APIS, MIB, NODES
@@ -12,12 +13,16 @@ FAKE_DISK_BYTES = 2 * MIB
 FAKE_PERCENT = 50
 
 
-class Load(threading.Thread):
-    def __init__(self, lab, chance, timeline, scale):
-        super().__init__(name="load", daemon=True)
-        self.lab, self.chance, self.timeline = lab, chance, timeline
+class Load:
+    """Several hands, so that one which waits for a frozen API does not hold the others."""
+
+    HANDS = 3
+
+    def __init__(self, lab, seed, timeline, scale):
+        self.lab, self.timeline = lab, timeline
+        self.hands = [Hand(self, random.Random(f"{seed} {number}")) for number in range(self.HANDS)]
         self.vm_count = {"small": 40, "full": 400}[scale]
-        self.pause = {"small": 0.6, "full": 0.2}[scale]
+        self.pause = {"small": 1.2, "full": 0.4}[scale]
         self.machine_count = {"small": 2, "full": 6}[scale]
         self.ending = threading.Event()
         self.accepted = {}   # migration's id: what was asked
@@ -33,14 +38,30 @@ class Load(threading.Thread):
             self.originals[name] = make_machine(self.lab.machines, name, kind, 1 + number % 2,
                                                 size_bytes=8 * MIB)[1]
         self.lab.add_fakes(vms=self.vm_count, disk_bytes=FAKE_DISK_BYTES, data_percent=FAKE_PERCENT,
-                           power="mixed", bytes_per_second=MIB, disks=1)
+                           power="mixed", bytes_per_second=MIB // 4, disks=1)
         self.lab.add("sources", "workstations", "workstation", path=str(self.lab.machines))
         self.lab.add("destinations", "kvm", "local", path=str(self.lab.results))
 
+    def start(self):
+        for hand in self.hands:
+            hand.start()
+
+    def end(self):
+        self.ending.set()
+        for hand in self.hands:
+            hand.join(30)
+
+
+class Hand(threading.Thread):
+    def __init__(self, load, chance):
+        super().__init__(name="load", daemon=True)
+        self.load, self.chance = load, chance
+        self.lab, self.timeline = load.lab, load.timeline
+
     def run(self):
-        while not self.ending.wait(self.pause * self.chance.uniform(0.5, 1.5)):
+        while not self.load.ending.wait(self.load.pause * self.chance.uniform(0.5, 1.5)):
             dice = self.chance.random()
-            if dice < 0.7 or not self.accepted:
+            if dice < 0.7 or not self.load.accepted:
                 self.create()
             elif dice < 0.96:
                 self.change_mind()
@@ -50,15 +71,15 @@ class Load(threading.Thread):
     def ask(self, path, body):
         api = self.chance.choice(APIS)
         status, answer = self.lab.ask(api, "POST", path, body)
-        self.unanswered += status == 0
-        self.refused += status >= 400
+        self.load.unanswered += status == 0
+        self.load.refused += status >= 400
         return status, answer
 
     def create(self):
-        if self.chance.random() < 0.1 and self.originals:
-            vm, destination, options = self.chance.choice(list(self.originals)), "kvm", {}
+        if self.chance.random() < 0.1 and self.load.originals:
+            vm, destination, options = self.chance.choice(list(self.load.originals)), "kvm", {}
         else:
-            vm, destination = f"fake-{self.chance.randrange(1, self.vm_count + 1):06d}", "nowhere"
+            vm, destination = f"fake-{self.chance.randrange(1, self.load.vm_count + 1):06d}", "nowhere"
             options = {"store": "file", "stop_source": True,
                        "seconds": self.chance.choice([0, 0, 0, 1, 3]),
                        "reserve_bytes": self.chance.choice([0, 0, 8 * MIB, 20 * MIB]),
@@ -69,13 +90,13 @@ class Load(threading.Thread):
         status, answer = self.ask("/v1/migrations", words)
         if status in (200, 201, 202):
             for made in answer.get("created", []):
-                self.accepted[made["id"]] = {"vm": vm, "destination": destination, **options}
+                self.load.accepted[made["id"]] = {"vm": vm, "destination": destination, **options}
                 self.timeline.say("create", f"{made['id']} {vm} -> {destination}")
         elif status:
             self.timeline.say("refused", f"create {vm}: {status} {answer.get('code')}")
 
     def change_mind(self):
-        ids = list(self.accepted)
+        ids = list(self.load.accepted)
         recent = ids[-30:] if self.chance.random() < 0.7 else ids
         migration = self.chance.choice(recent)
         verb = self.chance.choice(["cancel", "rollback", "rollback", "cleanup", "retry"])
@@ -84,7 +105,7 @@ class Load(threading.Thread):
     def act(self, verb, migration):
         status, answer = self.ask(f"/v1/migrations/{migration}/{verb}", {})
         if status == 202:
-            self.wishes[answer["wish"]["id"]] = (verb, migration)
+            self.load.wishes[answer["wish"]["id"]] = (verb, migration)
             self.timeline.say("verb", f"{verb} {migration}")
 
     def drain_or_enable(self):
@@ -92,9 +113,5 @@ class Load(threading.Thread):
         verb = self.chance.choice(["drain", "enable", "enable"])
         status, answer = self.ask(f"/v1/nodes/{node}/{verb}", {})
         if status == 202:
-            self.wishes[answer["wish"]["id"]] = (verb, node)
+            self.load.wishes[answer["wish"]["id"]] = (verb, node)
             self.timeline.say("verb", f"{verb} {node}")
-
-    def end(self):
-        self.ending.set()
-        self.join(30)
