@@ -90,9 +90,10 @@ static uint64_t zero_length(const struct copy_map *map, uint64_t at, uint64_t le
 
 static void add_extent(struct copy_item *item, const struct disk_extent *extent)
 {
-    struct disk_extent *last = &item->extents[item->extent_count - 1];
+    struct disk_extent *last =
+        item->extent_count > 0 ? &item->extents[item->extent_count - 1] : NULL;
     bool is_data = extent->kind == DISK_EXTENT_DATA;
-    if (item->extent_count > 0 && (last->kind == DISK_EXTENT_DATA) == is_data) {
+    if (last != NULL && (last->kind == DISK_EXTENT_DATA) == is_data) {
         last->length += extent->length;
     } else if (item->extent_count < ITEM_EXTENTS) {
         item->extents[item->extent_count++] = *extent;
