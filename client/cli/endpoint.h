@@ -21,6 +21,9 @@ int endpoint_delete(struct session *session, const struct arguments *arguments,
 /* verb: "test" or "refresh"; waits for the wish's outcome unless --no-wait. */
 int endpoint_act(struct session *session, const struct arguments *arguments, enum guts_kind kind,
                  const char *verb);
+/* The outcome of the wish that the answer carries; says so when the scheduler keeps quiet for long. NULL:
+ * none, or a no, with err. */
+json_t *wish_await(struct session *session, const json_t *answer, struct guts_error *err);
 /* Tells of the outcome of a wish that the answer carries; waits for it when `wait`. */
 int wish_outcome(struct session *session, json_t *answer, bool wait);
 

@@ -5,18 +5,25 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "client/cli/arguments.h"
 #include "client/cli/output.h"
 #include "common/base/memory.h"
 
 static const struct column columns[] = {
     {"NUMBER", "number", LOOK_PLAIN},     {"AT", "at", LOOK_TIME},
     {"SEVERITY", "severity", LOOK_PLAIN}, {"KIND", "kind", LOOK_PLAIN},
-    {"OWNER", "owner_id", LOOK_PLAIN},    {"TEXT", "text", LOOK_PLAIN},
+    {"OWNER", "owner_id", LOOK_PLAIN},    {"TO", "data.to", LOOK_PLAIN},
+    {"TEXT", "text", LOOK_PLAIN},
 };
 static const struct option_row options[] = {
     {"--after", "NUMBER", "only events behind this number", NULL},
     {"--owner", "ID", "only those of this migration, source, destination or node", NULL},
     {"--limit", "COUNT", "show at most so many (list)", NULL},
+};
+
+struct following {
+    struct session *session;
+    bool away;
 };
 
 static size_t read_filters(const struct arguments *arguments, struct guts_filter *filters)
@@ -33,10 +40,11 @@ static int run_list(struct session *session, const struct arguments *arguments)
 {
     struct guts_filter filters[2];
     size_t count = read_filters(arguments, filters);
-    const char *limit = arguments_get(arguments, "--limit");
+    uint64_t most = 0;
+    if (!arguments_number(arguments, "--limit", 1, &most))
+        return EXIT_USAGE;
     struct guts_error err = {0};
-    json_t *list = guts_list(session->guts, GUTS_EVENTS, NULL, filters, count,
-                             limit != NULL ? strtoul(limit, NULL, 10) : 0, &err);
+    json_t *list = guts_list(session->guts, GUTS_EVENTS, NULL, filters, count, most, &err);
     if (list == NULL)
         return output_error(&err);
     /* The API gives the newest first, so that a limit keeps those; people read the other way. */
@@ -47,20 +55,35 @@ static int run_list(struct session *session, const struct arguments *arguments)
     return status;
 }
 
+/* Tells once that the API went away, and once that it is there again. */
+static void tell_outage(struct following *following)
+{
+    bool there = guts_is_following(following->session->guts);
+    if (there != following->away)
+        return;
+    following->away = !there;
+    fprintf(stderr, there ? "guts: the API answers again\n"
+                          : "guts: the API does not answer; waiting, no event is lost\n");
+}
+
 static bool print_event(void *context, const json_t *event)
 {
-    const struct session *session = context;
+    struct following *following = context;
+    const struct session *session = following->session;
+    tell_outage(following);
     if (event == NULL)
         return !interrupted;
-    if (session->output.format == OUTPUT_JSON) {
-        json_dumpf(event, stdout, JSON_COMPACT);
-        putchar('\n');
+    if (session->output.format != OUTPUT_TABLE || session->output.column_count > 0) {
+        struct output output = session->output;
+        if (output.format == OUTPUT_TABLE)
+            output.format = OUTPUT_VALUE;
+        output_row(&output, event, columns, COUNT_OF(columns));
     } else {
         char *fields[COUNT_OF(columns)];
         for (size_t i = 0; i < COUNT_OF(columns); i++)
             fields[i] = output_field_text(event, &columns[i], true);
-        printf("%s  %s  %-5s  %-20s  %s  %s\n", fields[0], fields[1], fields[2], fields[3],
-               fields[4], fields[5]);
+        printf("%s  %s  %-5s  %-16s  %s  %-11s  %s\n", fields[0], fields[1], fields[2], fields[3],
+               fields[4], fields[5], fields[6]);
         for (size_t i = 0; i < COUNT_OF(columns); i++)
             free(fields[i]);
     }
@@ -73,10 +96,13 @@ static int run_follow(struct session *session, const struct arguments *arguments
     struct guts_filter filters[2];
     size_t count = arguments_has(arguments, "--owner") ? read_filters(arguments, filters) : 0;
     count = count > 1 ? 1 : count;
-    const char *after = arguments_get(arguments, "--after");
+    uint64_t after = UINT64_MAX;
+    if (!arguments_number(arguments, "--after", 0, &after))
+        return EXIT_USAGE;
     struct guts_error err = {0};
-    if (!guts_follow(session->guts, after != NULL ? strtoull(after, NULL, 10) : UINT64_MAX, filters,
-                     count, &interrupted, print_event, session, &err))
+    struct following following = {session, false};
+    if (!guts_follow(session->guts, after, filters, count, &interrupted, print_event, &following,
+                     &err))
         return output_error(&err);
     return EXIT_DONE;
 }

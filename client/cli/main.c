@@ -32,7 +32,9 @@ static int unknown_command(char *const *words, size_t count)
     fprintf(stderr, "guts: no command \"%s%s%s\"\n", words[0], count > 1 ? " " : "",
             count > 1 ? words[1] : "");
     fflush(stderr);
-    if (command_list_help(prefix) == 0)
+    if (words[0][0] == '-')
+        fprintf(stderr, "options stand behind the command: guts COMMAND %s ...\n", words[0]);
+    else if (command_list_help(prefix) == 0)
         fprintf(stderr, "see: guts help\n");
     return EXIT_USAGE;
 }
@@ -62,5 +64,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "guts: cannot write the output: %s\n", strerror(errno));
         return status != EXIT_DONE ? status : EXIT_REFUSED;
     }
-    return interrupted && status == EXIT_DONE ? EXIT_INTERRUPTED : status;
+    /* EXIT_USAGE: a prompt that Ctrl-C ended has no value. */
+    bool ended = interrupted && (status == EXIT_DONE || status == EXIT_USAGE);
+    return ended ? EXIT_INTERRUPTED : status;
 }

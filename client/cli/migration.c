@@ -41,7 +41,7 @@ static const struct option_row list_options[] = {
     {"--source", "SOURCE", "only those from this source", "sources"},
     {"--destination", "DESTINATION", "only those to this destination", "destinations"},
     {"--vm", "VM", "only those of this vm", "vms"},
-    {"--limit", "COUNT", "show at most so many", NULL},
+    {"--limit", "COUNT", "show at most so many, the newest", NULL},
 };
 static const struct option_row wait_options[] = {
     {"--wait", NULL, "wait until it rests, with progress", NULL},
@@ -62,9 +62,14 @@ static int run_list(struct session *session, const struct arguments *arguments)
     if (!arguments_number(arguments, "--limit", 1, &most))
         return EXIT_USAGE;
     struct guts_error err = {0};
-    json_t *list = guts_list(session->guts, GUTS_MIGRATIONS, NULL, filters, count, most, &err);
-    if (list == NULL)
+    filters[count++] = (struct guts_filter){"order", "desc"}; /* a limit keeps the newest */
+    json_t *newest = guts_list(session->guts, GUTS_MIGRATIONS, NULL, filters, count, most, &err);
+    if (newest == NULL)
         return output_error(&err);
+    json_t *list = json_array();
+    for (size_t i = json_array_size(newest); i > 0; i--)
+        json_array_append(list, json_array_get(newest, i - 1));
+    json_decref(newest);
     int status = output_list(&session->output, list, list_columns, COUNT_OF(list_columns));
     json_decref(list);
     return status;
@@ -137,7 +142,7 @@ static int act(struct session *session, const struct arguments *arguments, const
         json_t *answer = guts_act(session->guts, GUTS_MIGRATIONS, id, verb, NULL, &err);
         json_t *end = NULL;
         if (answer != NULL && !arguments_has(arguments, "--no-wait"))
-            end = guts_wish_wait(session->guts, answer, session->wait_ms, &interrupted, &err);
+            end = wish_await(session, answer, &err);
         if (answer == NULL || (end == NULL && !arguments_has(arguments, "--no-wait")))
             status = output_error(&err);
         else
@@ -181,14 +186,15 @@ static int run_delete(struct session *session, const struct arguments *arguments
     for (size_t i = 0; i < arguments->operand_count; i++) {
         struct guts_error err = {0};
         json_t *answer = guts_delete(session->guts, GUTS_MIGRATIONS, arguments->operands[i], &err);
-        json_t *end =
-            answer != NULL && json_object_get(answer, "wish") != NULL
-                ? guts_wish_wait(session->guts, answer, session->wait_ms, &interrupted, &err)
-                : json_incref(answer);
+        json_t *end = answer != NULL && json_object_get(answer, "wish") != NULL
+                          ? wish_await(session, answer, &err)
+                          : json_incref(answer);
         if (end == NULL)
             status = output_error(&err);
         json_decref(end);
         json_decref(answer);
+        if (interrupted)
+            break;
     }
     return status;
 }

@@ -1,21 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client/cli/progress.h"
 
-#include <inttypes.h>
+#include <search.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
+#include <wchar.h>
 
 #include "client/cli/output.h"
 #include "common/base/clock.h"
 #include "common/base/memory.h"
 
 #define DISKS_SHOWN 16
+#define BAR_MOST 40
 #define RATE_WINDOW_MS 8000
 #define PLAIN_EVERY_MS 10000
+#define PLAIN_MOST 20 /* rows that tell how far they are */
 
 /* The rate of one disk: a sample of its position some seconds ago. */
 struct meter {
@@ -33,6 +36,7 @@ struct row {
     bool resting;
     size_t disk_count;
     struct meter disks[DISKS_SHOWN];
+    struct meter sum; /* of all disks, also of those that are not shown */
     uint64_t said_ms; /* plain mode: when its last line was written */
 };
 
@@ -40,8 +44,15 @@ struct progress {
     FILE *out;
     bool terminal;
     struct row *rows, **tail;
+    void *tree; /* the same rows by id */
+    size_t count;
     unsigned drawn; /* lines on the screen that are ours */
 };
+
+static int compare_rows(const void *a, const void *b)
+{
+    return strcmp(((const struct row *)a)->id, ((const struct row *)b)->id);
+}
 
 struct progress *progress_new(FILE *out)
 {
@@ -58,6 +69,7 @@ void progress_free(struct progress *progress)
         return;
     while (progress->rows != NULL) {
         struct row *row = progress->rows;
+        tdelete(row, &progress->tree, compare_rows);
         progress->rows = row->next;
         free(row->name);
         free(row);
@@ -78,11 +90,16 @@ bool progress_is_resting(const json_t *migration)
 static struct row *find_row(struct progress *progress, const json_t *migration)
 {
     const char *id = output_text(migration, "id");
-    for (struct row *row = progress->rows; row != NULL; row = row->next)
-        if (strcmp(row->id, id) == 0)
-            return row;
     struct row *row = xcalloc(1, sizeof(*row));
     snprintf(row->id, sizeof(row->id), "%s", id);
+    struct row **place = tsearch(row, &progress->tree, compare_rows);
+    if (place == NULL)
+        abort(); /* no memory */
+    if (*place != row) {
+        free(row);
+        return *place;
+    }
+    progress->count++;
     row->name = output_clean(output_text(migration, "vm_name"));
     *progress->tail = row;
     progress->tail = &row->next;
@@ -91,8 +108,12 @@ static struct row *find_row(struct progress *progress, const json_t *migration)
 
 static void update_meter(struct meter *meter, const json_t *disk, uint64_t now_ms)
 {
-    uint64_t done = (uint64_t)json_integer_value(json_object_get(disk, "done_bytes"));
-    meter->total_bytes = (uint64_t)json_integer_value(json_object_get(disk, "total_bytes"));
+    json_int_t total_bytes = json_integer_value(json_object_get(disk, "total_bytes"));
+    json_int_t done_bytes = json_integer_value(json_object_get(disk, "done_bytes"));
+    meter->total_bytes = total_bytes > 0 ? (uint64_t)total_bytes : 0;
+    uint64_t done = done_bytes > 0 ? (uint64_t)done_bytes : 0;
+    if (done > meter->total_bytes)
+        done = meter->total_bytes;
     if (meter->then_ms == 0 || done < meter->then_bytes) {
         meter->then_ms = now_ms;
         meter->then_bytes = done;
@@ -107,40 +128,56 @@ static void update_meter(struct meter *meter, const json_t *disk, uint64_t now_m
     }
 }
 
+static void copy_clean(char *ret_text, size_t size, const char *text)
+{
+    CLEANUP(xfreep) char *clean = output_clean(text);
+    snprintf(ret_text, size, "%s", clean);
+}
+
 /* The last step that runs or ran. */
 static void update_step(struct row *row, const json_t *migration)
 {
     const json_t *steps = json_object_get(migration, "steps");
     size_t count = json_array_size(steps);
     if (count > 0)
-        snprintf(row->step, sizeof(row->step), "%s",
-                 output_text(json_array_get(steps, count - 1), "name"));
+        copy_clean(row->step, sizeof(row->step),
+                   output_text(json_array_get(steps, count - 1), "name"));
+}
+
+/* How much is done, from 0 to 1; a disk without a byte is done. */
+static double part_of(const struct meter *meter)
+{
+    return meter->total_bytes > 0 ? (double)meter->now_bytes / (double)meter->total_bytes : 1.0;
+}
+
+/* "" while nothing moves, or so slowly that no number makes sense. */
+static void left_text(const struct meter *meter, char *ret_text, size_t size)
+{
+    uint64_t rest = meter->total_bytes - meter->now_bytes;
+    ret_text[0] = '\0';
+    if (meter->rate >= 1.0 && (double)rest / meter->rate < 1e9)
+        format_duration((uint64_t)((double)rest / meter->rate), ret_text, size);
 }
 
 /* "45 % of 1.2 GiB, 230 MiB/s, 3s left" for all disks of a row. */
 static void sum_text(const struct row *row, char *ret_text, size_t size)
 {
-    uint64_t done = 0, total = 0;
-    double rate = 0;
-    for (size_t i = 0; i < row->disk_count; i++) {
-        done += row->disks[i].now_bytes;
-        total += row->disks[i].total_bytes;
-        rate += row->disks[i].rate;
-    }
+    const struct meter *sum = &row->sum;
     ret_text[0] = '\0';
-    if (total == 0)
+    if (sum->total_bytes == 0)
         return;
-    char whole[32], speed[32], left[32];
-    format_bytes(total, whole, sizeof(whole));
-    format_bytes((uint64_t)rate, speed, sizeof(speed));
-    format_duration(rate > 0 ? (uint64_t)((double)(total - done) / rate) : 0, left, sizeof(left));
-    snprintf(ret_text, size, ", %" PRIu64 " %% of %s, %s/s%s%s%s", done * 100 / total, whole, speed,
-             rate > 0 ? ", " : "", rate > 0 ? left : "", rate > 0 ? " left" : "");
+    char whole[32], speed[32], left[40] = "";
+    format_bytes(sum->total_bytes, whole, sizeof(whole));
+    format_bytes((uint64_t)sum->rate, speed, sizeof(speed));
+    left_text(sum, left, sizeof(left));
+    snprintf(ret_text, size, ", %.0f %% of %s, %s/s%s%s%s", part_of(sum) * 100, whole, speed,
+             left[0] != '\0' ? ", " : "", left, left[0] != '\0' ? " left" : "");
 }
 
-static void say_plain(FILE *out, struct row *row, uint64_t now_ms, bool changed)
+/* Of many, only changes are told. */
+static void say_plain(FILE *out, struct row *row, uint64_t now_ms, bool changed, bool many)
 {
-    if (!changed && now_ms - row->said_ms < PLAIN_EVERY_MS)
+    if (!changed && (many || now_ms - row->said_ms < PLAIN_EVERY_MS))
         return;
     char sum[160];
     sum_text(row, sum, sizeof(sum));
@@ -153,17 +190,24 @@ void progress_update(struct progress *progress, const json_t *migration)
 {
     struct row *row = find_row(progress, migration);
     uint64_t now_ms = clock_mono_ms();
-    bool changed = strcmp(row->state, output_text(migration, "state")) != 0;
+    char state[sizeof(row->state)];
+    copy_clean(state, sizeof(state), output_text(migration, "state"));
+    bool changed = strcmp(row->state, state) != 0;
     bool was_resting = row->resting;
-    snprintf(row->state, sizeof(row->state), "%s", output_text(migration, "state"));
+    memcpy(row->state, state, sizeof(state));
     row->resting = progress_is_resting(migration);
     update_step(row, migration);
+    update_meter(&row->sum, migration, now_ms);
     const json_t *disks = json_object_get(migration, "disks");
-    row->disk_count = json_array_size(disks) < DISKS_SHOWN ? json_array_size(disks) : DISKS_SHOWN;
+    if (disks == NULL) /* a list tells no more */
+        row->disk_count = 0;
+    else
+        row->disk_count =
+            json_array_size(disks) < DISKS_SHOWN ? json_array_size(disks) : DISKS_SHOWN;
     for (size_t i = 0; i < row->disk_count; i++)
         update_meter(&row->disks[i], json_array_get(disks, i), now_ms);
     if (!progress->terminal && (changed || !row->resting))
-        say_plain(progress->out, row, now_ms, changed);
+        say_plain(progress->out, row, now_ms, changed, progress->count > PLAIN_MOST);
     else if (progress->terminal && row->resting && !was_resting)
         progress_say(progress, "%s: %s", row->name, row->state);
 }
@@ -173,7 +217,7 @@ static void terminal_size(int fd, unsigned *ret_lines, unsigned *ret_columns)
     struct winsize size = {0};
     bool known = ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_row > 0;
     *ret_lines = known ? size.ws_row : 24;
-    *ret_columns = known && size.ws_col > 20 ? size.ws_col : 80;
+    *ret_columns = known && size.ws_col > 0 ? size.ws_col : 80;
 }
 
 static void erase(struct progress *progress)
@@ -183,31 +227,49 @@ static void erase(struct progress *progress)
     progress->drawn = 0;
 }
 
+/* A line of ours, cut to the width of the terminal: one that wraps would spoil the erasing. */
+static void put_line(FILE *out, const char *text, unsigned columns)
+{
+    mbstate_t state = {0};
+    unsigned used = 0;
+    while (*text != '\0') {
+        wchar_t character;
+        size_t length = mbrtowc(&character, text, MB_CUR_MAX, &state);
+        bool broken = length == 0 || length > MB_CUR_MAX;
+        int width = broken ? 1 : wcwidth(character);
+        width = width < 0 ? 1 : width;
+        if (used + (unsigned)width >= columns)
+            break;
+        if (broken || wcwidth(character) < 0) {
+            fputc('?', out);
+            state = (mbstate_t){0};
+        } else {
+            fwrite(text, 1, length, out);
+        }
+        used += (unsigned)width;
+        text += broken ? 1 : length;
+    }
+    fputc('\n', out);
+}
+
 static void draw_disk(FILE *out, const struct row *row, size_t index, unsigned columns)
 {
     const struct meter *meter = &row->disks[index];
-    char done[32], total[32], rate[32], left[32] = "", text[160];
+    char done[32], total[32], rate[32], left[40], text[160], line[256], bar[BAR_MOST + 1];
     format_bytes(meter->now_bytes, done, sizeof(done));
     format_bytes(meter->total_bytes, total, sizeof(total));
     format_bytes((uint64_t)meter->rate, rate, sizeof(rate));
-    uint64_t rest = meter->total_bytes - meter->now_bytes;
-    if (meter->rate >= 1.0 && meter->now_bytes <= meter->total_bytes)
-        format_duration((uint64_t)((double)rest / meter->rate), left, sizeof(left));
+    left_text(meter, left, sizeof(left));
     int length = snprintf(text, sizeof(text), "%s of %s  %s/s  %s", done, total, rate, left);
     unsigned width = columns > 24 + (unsigned)length ? columns - 24 - (unsigned)length : 0;
-    if (width > 40)
-        width = 40;
-    unsigned full =
-        meter->total_bytes > 0
-            ? (unsigned)((double)width * (double)meter->now_bytes / (double)meter->total_bytes)
-            : 0;
-    fprintf(out, "  disk %-2zu [", index);
+    width = width > BAR_MOST ? BAR_MOST : width;
+    unsigned full = (unsigned)((double)width * part_of(meter));
     for (unsigned i = 0; i < width; i++)
-        fputc(i < full ? '=' : (i == full ? '>' : ' '), out);
-    fprintf(out, "] %3.0f%%  %s\n",
-            meter->total_bytes > 0 ? 100.0 * (double)meter->now_bytes / (double)meter->total_bytes
-                                   : 0.0,
-            text);
+        bar[i] = i < full ? '=' : (i == full ? '>' : ' ');
+    bar[width] = '\0';
+    snprintf(line, sizeof(line), "  disk %-2zu %s%s%s%3.0f%%  %s", index, width > 0 ? "[" : "", bar,
+             width > 0 ? "] " : "", part_of(meter) * 100, text);
+    put_line(out, line, columns);
 }
 
 void progress_draw(struct progress *progress)
@@ -226,14 +288,19 @@ void progress_draw(struct progress *progress)
             waiting++;
             continue;
         }
-        fprintf(progress->out, "%.*s  %s  %s\n", (int)columns - 40 > 10 ? (int)columns - 40 : 10,
-                row->name, row->state, row->step);
+        char sum[160] = "";
+        if (row->disk_count == 0)
+            sum_text(row, sum, sizeof(sum));
+        CLEANUP(xfreep)
+        char *line = xasprintf("%s  %s%s  %s", row->state, row->step, sum, row->name);
+        put_line(progress->out, line, columns);
         for (size_t i = 0; i < row->disk_count; i++)
             draw_disk(progress->out, row, i, columns);
         progress->drawn += needs;
     }
     if (waiting > 0) {
-        fprintf(progress->out, "… and %u more; %u ended\n", waiting, resting);
+        CLEANUP(xfreep) char *line = xasprintf("... and %u more; %u ended", waiting, resting);
+        put_line(progress->out, line, columns);
         progress->drawn++;
     }
     fflush(progress->out);

@@ -83,6 +83,7 @@ static int open_session(const struct arguments *arguments, struct session *sessi
         }
     }
     settings.token = *ret_token != NULL ? secret_reveal(*ret_token) : getenv("GUTS_TOKEN");
+    settings.stop = &interrupted;
     struct guts_error err = {0};
     session->guts = guts_open(&settings, &err);
     return session->guts != NULL ? EXIT_DONE : output_error(&err);

@@ -2,9 +2,12 @@
  *
  * Wishes: what somebody asked for, and what became of it. */
 #include <stdio.h>
+#include <string.h>
 
 #include "client/cli/endpoint.h"
 #include "common/base/memory.h"
+
+#define QUIET_MS 5000 /* so long it waits without a word */
 
 static const struct column columns[] = {
     {"ID", "id", LOOK_PLAIN},
@@ -19,6 +22,23 @@ static const struct column columns[] = {
     {"FINISHED AT", "finished_at", LOOK_TIME},
 };
 
+json_t *wish_await(struct session *session, const json_t *answer, struct guts_error *err)
+{
+    bool patient = session->wait_ms == 0 || session->wait_ms > QUIET_MS;
+    json_t *end = guts_wish_wait(session->guts, answer, patient ? QUIET_MS : session->wait_ms,
+                                 &interrupted, err);
+    if (end != NULL || !patient || interrupted || strcmp(err->code, "timeout") != 0)
+        return end;
+    guts_error_clear(err);
+    CLEANUP(xfreep) char *id = output_clean(output_text(answer, "wish.id"));
+    fprintf(stderr,
+            "guts: no outcome of wish %s yet; waiting (Ctrl-C: it stands; is a guts-scheduler up? "
+            "guts service list)\n",
+            id);
+    uint64_t left_ms = session->wait_ms == 0 ? 0 : session->wait_ms - QUIET_MS;
+    return guts_wish_wait(session->guts, answer, left_ms, &interrupted, err);
+}
+
 int wish_outcome(struct session *session, json_t *answer, bool wait)
 {
     struct guts_error err = {0};
@@ -26,7 +46,7 @@ int wish_outcome(struct session *session, json_t *answer, bool wait)
     if (!wait || wish == NULL)
         return output_show(&session->output, wish != NULL ? wish : answer, columns,
                            wish != NULL ? COUNT_OF(columns) : 0);
-    json_t *end = guts_wish_wait(session->guts, answer, session->wait_ms, &interrupted, &err);
+    json_t *end = wish_await(session, answer, &err);
     if (end == NULL)
         return output_error(&err);
     int status = output_show(&session->output, end, columns, COUNT_OF(columns));

@@ -9,11 +9,14 @@
 #include "common/base/clock.h"
 
 #define LINE_MOST_BYTES (256u << 10)
+#define EVENT_MOST_BYTES (1u << 20)
 
 struct follower {
+    struct guts *guts;
     struct buffer line, data;
     uint64_t after; /* UINT64_MAX: from now on */
     bool ended;     /* by take */
+    bool connected; /* once at least */
     unsigned failures;
     const volatile int *stop;
     bool (*take)(void *context, const json_t *event);
@@ -42,7 +45,8 @@ static void take_line(struct follower *follower)
         end_event(follower);
     } else if (strncmp(line, "data:", 5) == 0) {
         line += 5 + (line[5] == ' ');
-        buffer_append_text(&follower->data, line);
+        if (follower->data.length + strlen(line) <= EVENT_MOST_BYTES)
+            buffer_append_text(&follower->data, line);
     }
     buffer_clear(&follower->line);
 }
@@ -50,6 +54,7 @@ static void take_line(struct follower *follower)
 static bool sink(void *context, const char *data, size_t length)
 {
     struct follower *follower = context;
+    follower->guts->following = follower->connected = true;
     for (size_t i = 0; i < length && !follower->ended; i++) {
         if (data[i] == '\n')
             take_line(follower);
@@ -105,9 +110,14 @@ static bool follow_once(struct guts *guts, struct follower *follower,
     struct http_reply reply = {0};
     struct error reason = {0};
     bool fine = true;
-    if (http_client_stream(guts->client, &call, sink, follower, &reply, &reason) &&
-        reply.status >= 400 && reply.status < 500)
+    bool got = http_client_stream(guts->client, &call, sink, follower, &reply, &reason);
+    follower->connected = follower->connected || (got && reply.status < 400);
+    guts->following = false;
+    bool stopped = follower->ended || (follower->stop != NULL && *follower->stop);
+    if (got && reply.status >= 400 && (reply.status < 500 || !follower->connected))
         fine = guts_fail_answer(err, reply.status, reply.body.data, reply.body.length);
+    else if (!got && !follower->connected && !stopped)
+        fine = guts_fail(err, &reason);
     http_reply_fini(&reply);
     buffer_clear(&follower->line);
     buffer_clear(&follower->data);
@@ -115,16 +125,23 @@ static bool follow_once(struct guts *guts, struct follower *follower,
     return fine;
 }
 
+bool guts_is_following(const struct guts *guts)
+{
+    return guts->following;
+}
+
 bool guts_follow(struct guts *guts, uint64_t after, const struct guts_filter *filters,
                  size_t filter_count, const volatile int *stop,
                  bool (*take)(void *context, const json_t *event), void *context,
                  struct guts_error *err)
 {
-    struct follower follower = {.after = after, .stop = stop, .take = take, .context = context};
+    struct follower follower = {
+        .guts = guts, .after = after, .stop = stop, .take = take, .context = context};
     bool fine = true;
+    guts->following = true; /* until the opposite is known */
     while (fine && !follower.ended && (stop == NULL || !*stop)) {
         fine = follow_once(guts, &follower, filters, filter_count, err);
-        if (fine && !follower.ended && (stop == NULL || !*stop))
+        if (fine && go_on(&follower))
             clock_sleep_ms(clock_backoff_ms(follower.failures, 200, 5000));
     }
     buffer_fini(&follower.line);

@@ -32,6 +32,8 @@ struct guts_settings {
     const char *certificate; /* of the client, PEM; NULL: none */
     const char *key;
     uint64_t timeout_ms; /* of one request; 0: 60 s */
+    /* Set by a signal handler: ends a request within a second (code "cancelled"). NULL: never. */
+    const volatile int *stop;
 };
 
 /* What went wrong. `status` is HTTP's, 0 when there was no answer at all. */
@@ -94,17 +96,21 @@ GUTS_PUBLIC json_t *guts_act(struct guts *guts, enum guts_kind kind, const char 
                              const char *verb, const json_t *body, struct guts_error *err);
 
 /* Waits until the wish that an answer carries ({"wish": …}) has its outcome; at most timeout_ms (0: no
- * limit). Its last state; a wish that was refused or failed is NULL with its fault. */
+ * limit). Its last state; a wish that was refused or failed is NULL with its fault. An API that does
+ * not answer meanwhile is waited for, a minute at most. */
 GUTS_PUBLIC json_t *guts_wish_wait(struct guts *guts, const json_t *answer, uint64_t timeout_ms,
                                    const volatile int *stop, struct guts_error *err);
 
 /* Follows events behind number `after` and calls take for each until it returns false (then true is
- * returned) or until *stop is set by a signal handler. Reconnects by itself and resumes. Calls take
- * with NULL about once a second while nothing comes. */
+ * returned) or until *stop is set by a signal handler. An API that cannot be reached at first is an
+ * error; later it reconnects by itself and resumes. Calls take with NULL about once a second while
+ * nothing comes, and before each new attempt to connect. */
 GUTS_PUBLIC bool guts_follow(struct guts *guts, uint64_t after, const struct guts_filter *filters,
                              size_t filter_count, const volatile int *stop,
                              bool (*take)(void *context, const json_t *event), void *context,
                              struct guts_error *err);
+/* Whether the last connection that guts_follow made still stands. */
+GUTS_PUBLIC bool guts_is_following(const struct guts *guts);
 
 #ifdef __cplusplus
 }

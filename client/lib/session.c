@@ -65,11 +65,16 @@ struct guts *guts_open(const struct guts_settings *settings, struct guts_error *
         guts_fail_text(err, &FAULT_INVALID, "\"%s\" is no http or https address of an API", url);
         return NULL;
     }
+    if (settings->token != NULL && strpbrk(settings->token, "\r\n") != NULL) {
+        guts_fail_text(err, &FAULT_INVALID, "the token has more than one line");
+        return NULL;
+    }
     http_client_library_begin();
     struct guts *guts = xcalloc(1, sizeof(*guts));
     guts->url = xstrdup(url);
     for (size_t length = strlen(url); length > 0 && url[length - 1] == '/'; length--)
         guts->url[length - 1] = '\0';
+    guts->stop = settings->stop;
     guts->timeout_ms = settings->timeout_ms > 0 ? settings->timeout_ms : 60000;
     if (settings->token != NULL && settings->token[0] != '\0') {
         char *header = xasprintf("Authorization: Bearer %s", settings->token);
@@ -123,6 +128,12 @@ static json_t *parse_answer(const struct http_reply *reply, struct guts_error *e
     return NULL;
 }
 
+static bool is_wanted(void *context)
+{
+    const struct guts *guts = context;
+    return guts->stop == NULL || !*guts->stop;
+}
+
 json_t *guts_call(struct guts *guts, const char *method, const char *path, const json_t *body,
                   struct guts_error *err)
 {
@@ -141,6 +152,8 @@ json_t *guts_call(struct guts *guts, const char *method, const char *path, const
         .body_length = text != NULL ? strlen(text) : 0,
         .answer_most = ANSWER_MOST_BYTES,
         .total_timeout_ms = guts->timeout_ms,
+        .go_on = is_wanted,
+        .go_on_context = guts,
     };
     struct http_reply reply = {0};
     struct error reason = {0};

@@ -16,6 +16,8 @@ struct guts {
     char *url;            /* without a slash at its end */
     struct secret *token; /* "Authorization: Bearer …", or NULL */
     uint64_t timeout_ms;
+    const volatile int *stop;
+    bool following;
 };
 
 /* Always returns false. */

@@ -10,6 +10,7 @@
 #define PAGE_SIZE 1000
 #define WISH_EVERY_FIRST_MS 50
 #define WISH_EVERY_MOST_MS 1000
+#define WISH_OUTAGE_MS 60000
 
 static const char *const paths[GUTS_KIND_COUNT] = {
     [GUTS_SOURCES] = "sources", [GUTS_DESTINATIONS] = "destinations",
@@ -168,17 +169,30 @@ static bool check_outcome(const json_t *wish, bool *ret_ended, struct guts_error
     return false;
 }
 
+/* Whether to ask again after this error: the API is away, and not for long. */
+static bool is_outage(struct guts_error *err, uint64_t *missed_ms)
+{
+    uint64_t now_ms = clock_mono_ms();
+    *missed_ms = *missed_ms > 0 ? *missed_ms : now_ms;
+    if ((err->status != 0 && err->status < 500) || now_ms - *missed_ms >= WISH_OUTAGE_MS)
+        return false;
+    guts_error_clear(err);
+    return true;
+}
+
 json_t *guts_wish_wait(struct guts *guts, const json_t *answer, uint64_t timeout_ms,
                        const volatile int *stop, struct guts_error *err)
 {
     CLEANUP(xfreep) char *id = xstrdup(text_of(json_object_get(answer, "wish"), "id"));
-    uint64_t began_ms = clock_mono_ms(), pause_ms = WISH_EVERY_FIRST_MS;
+    uint64_t began_ms = clock_mono_ms(), pause_ms = WISH_EVERY_FIRST_MS, missed_ms = 0;
     while (stop == NULL || !*stop) {
         bool ended = false;
         json_t *wish = guts_show(guts, GUTS_WISHES, id, err);
-        if (wish == NULL)
+        if (wish == NULL && !is_outage(err, &missed_ms))
             return NULL;
-        if (check_outcome(wish, &ended, err) && ended)
+        if (wish != NULL)
+            missed_ms = 0;
+        if (wish != NULL && check_outcome(wish, &ended, err) && ended)
             return wish;
         json_decref(wish);
         if (ended)
