@@ -57,6 +57,8 @@ bool inbox_apply_result(struct tick *tick, struct job *job, const Guts__V1__JobR
                         bool *ret_stored, struct error *err) MUST_CHECK;
 /* What a report says of a job that is the node's. */
 void inbox_apply_progress(struct tick *tick, struct job *job, const Guts__V1__JobReport *report);
+/* ... of one that has ended: its result may come before the report of its last steps. */
+void inbox_apply_last_words(struct tick *tick, struct job *job, const Guts__V1__JobReport *report);
 /* inbox_page.c */
 bool inbox_apply_inventory(struct tick *tick, const Guts__V1__InventoryPage *page,
                            struct error *err) MUST_CHECK;

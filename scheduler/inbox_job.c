@@ -240,6 +240,12 @@ static void apply_notes(struct tick *tick, struct job *job, const Guts__V1__JobR
     }
 }
 
+void inbox_apply_last_words(struct tick *tick, struct job *job, const Guts__V1__JobReport *report)
+{
+    apply_steps(tick, job, report);
+    apply_notes(tick, job, report);
+}
+
 void inbox_apply_progress(struct tick *tick, struct job *job, const Guts__V1__JobReport *report)
 {
     struct token token;

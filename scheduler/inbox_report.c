@@ -240,8 +240,10 @@ static bool judge_job(struct tick *tick, struct node *node, const Guts__V1__JobR
     job->seen_number = node->report_number;
     if (job->fact.live)
         inbox_apply_progress(tick, job, report);
-    else
+    else {
         picture_set_allocated(tick->picture, job, report->allocated_bytes);
+        inbox_apply_last_words(tick, job, report);
+    }
     if (report->result != NULL && !inbox_apply_result(tick, job, report->result, &is_stored, err))
         return false;
     if (!job->fact.live && report->directory_gone) {
