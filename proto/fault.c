@@ -103,13 +103,6 @@ const struct fault FAULT_VM_GONE = {
 };
 /* -- Placement and life -- */
 
-const struct fault FAULT_NO_NODE = {
-    .code = "no_node",
-    .retry = RETRY_AGAIN,
-    .http_status = 503,
-    .title = "No node fits the job",
-    .hint = "The reasons say what each node lacks: space, a driver, a label, a free slot.",
-};
 const struct fault FAULT_NODE_NAME_TAKEN = {
     .code = "node_name_taken",
     .retry = RETRY_NEVER,
@@ -144,14 +137,6 @@ const struct fault FAULT_STOPPED = {
     .http_status = 409,
     .title = "The job was asked to stop",
     .hint = "Nothing to do: somebody cancelled it.",
-};
-const struct fault FAULT_LEASE_ENDED = {
-    .code = "lease_ended",
-    .retry = RETRY_AGAIN,
-    .http_status = 503,
-    .title = "The lease ended before the change",
-    .hint = "It goes on once the scheduler renews the lease; look at scheduler and broker if it "
-            "does not.",
 };
 const struct fault FAULT_WORKER_CRASHED = {
     .code = "worker_crashed",
@@ -394,14 +379,12 @@ const struct fault *const fault_table[] = {
     &FAULT_INTERNAL,
     &FAULT_INVALID,
     &FAULT_IO,
-    &FAULT_LEASE_ENDED,
     &FAULT_LEDGER_OPEN,
     &FAULT_MANIFEST_MISMATCH,
     &FAULT_MESSAGE_POISON,
     &FAULT_METHOD_NOT_ALLOWED,
     &FAULT_NAME_AMBIGUOUS,
     &FAULT_NAME_TAKEN,
-    &FAULT_NO_NODE,
     &FAULT_NO_SPACE,
     &FAULT_NODE_LOST,
     &FAULT_NODE_NAME_TAKEN,

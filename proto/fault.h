@@ -29,13 +29,11 @@ extern const struct fault FAULT_LEDGER_OPEN;    /* entries of the ledger are not
 extern const struct fault FAULT_VM_GONE;        /* the last discovery no longer saw the vm */
 
 /* Placement and life */
-extern const struct fault FAULT_NO_NODE;             /* why a job waits: no node fits */
 extern const struct fault FAULT_NODE_NAME_TAKEN;     /* a second node id under a live name */
 extern const struct fault FAULT_NODE_REFUSED;        /* the node would not take the job */
 extern const struct fault FAULT_NODE_LOST;           /* not heard of for the takeover time */
 extern const struct fault FAULT_FENCED;              /* the attempt is no longer the current one */
 extern const struct fault FAULT_STOPPED;             /* the answer to a ledger write: cancel */
-extern const struct fault FAULT_LEASE_ENDED;         /* no outside change without a lease */
 extern const struct fault FAULT_WORKER_CRASHED;      /* with its signal and its last lines */
 extern const struct fault FAULT_WORKER_STALLED;      /* no progress for the configured time */
 extern const struct fault FAULT_ATTEMPTS_SPENT;      /* too many attempts */

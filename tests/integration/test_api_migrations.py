@@ -81,7 +81,7 @@ def test_a_migration_shows_all_that_is_known_of_it(api, rows, world):
     job, needs = new_id(), b"n" * 16
     one = rows.migration(vm, world.source, world.destination, "PENDING", vm_name="detail",
                          needs_hash=needs, evidence_json='{"transport": "xxh3:1"}',
-                         faults_json='[{"code": "no_node"}]')
+                         faults_json='[{"code": "node_refused"}]')
     rows.insert("needs", hash=needs, needs_json="{}", tried_at=rows.now(),
                 reasons_json='{"counts": {"no_space": 2}}', all_json='{"nodes": [1, 2]}')
     rows.insert("migration_disks", migration_id=uuid.UUID(one).bytes, number=0, total_bytes=9,
