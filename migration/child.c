@@ -26,6 +26,8 @@
 #define SANITIZED false
 #endif
 
+#define ENVIRONMENT_MOST 8
+
 static int pidfd_open_(pid_t pid)
 {
     return (int)syscall(SYS_pidfd_open, pid, 0);
@@ -51,7 +53,7 @@ static void place_fd(int fd, int place)
 
 /* Between fork and exec: nothing that allocates. */
 static void become_worker(const char *verb, int socket_fd, int lease_fd, int stderr_fd,
-                          pid_t daemon, const struct child_limits *limits)
+                          pid_t daemon, const struct child_limits *limits, char *environment[])
 {
     sigset_t none;
     sigemptyset(&none);
@@ -72,8 +74,27 @@ static void become_worker(const char *verb, int socket_fd, int lease_fd, int std
     if (limits->memory_bytes > 0 && !SANITIZED)
         limit(RLIMIT_DATA, limits->memory_bytes, RLIM_INFINITY);
     char *const argv[] = {"guts-migration", (char *)verb, NULL};
-    execv("/proc/self/exe", argv);
+    execve("/proc/self/exe", argv, environment);
     _exit(127);
+}
+
+/* Nothing of the daemon's own reaches a worker but where tools are found; a sanitizer's options steer
+ * the runtime of a build that tests use. */
+static void choose_environment(char *ret_environment[ENVIRONMENT_MOST])
+{
+    static char *const sanitizers[] = {
+        "ASAN_OPTIONS=", "UBSAN_OPTIONS=", "LSAN_OPTIONS=", "TSAN_OPTIONS="};
+    size_t count = 0;
+    ret_environment[count++] = "PATH=/usr/sbin:/usr/bin:/sbin:/bin";
+    ret_environment[count++] = "LC_ALL=C.UTF-8";
+    for (char **text = environ; SANITIZED && *text; text++) {
+        for (size_t i = 0; i < COUNT_OF(sanitizers); i++) {
+            if (strncmp(*text, sanitizers[i], strlen(sanitizers[i])) == 0 &&
+                count < ENVIRONMENT_MOST - 1)
+                ret_environment[count++] = *text;
+        }
+    }
+    ret_environment[count] = NULL;
 }
 
 /* dup2 onto a place that another of them holds would lose it: move all above the places first. */
@@ -86,6 +107,8 @@ static bool start(const char *verb, int theirs, int lease_fd, int stderr_fd,
                   const struct child_limits *limits, struct child *child, struct error *err)
 {
     pid_t daemon = getpid();
+    char *environment[ENVIRONMENT_MOST];
+    choose_environment(environment);
     CLEANUP(fd_closep) int socket_high = lift(theirs);
     CLEANUP(fd_closep) int lease_high = lift(lease_fd);
     CLEANUP(fd_closep) int stderr_high = lift(stderr_fd);
@@ -93,7 +116,7 @@ static bool start(const char *verb, int theirs, int lease_fd, int stderr_fd,
         return error_set_errno(err, errno, "preparing a worker");
     pid_t pid = fork();
     if (pid == 0)
-        become_worker(verb, socket_high, lease_high, stderr_high, daemon, limits);
+        become_worker(verb, socket_high, lease_high, stderr_high, daemon, limits, environment);
     if (pid < 0)
         return error_set_errno(err, errno, "starting a worker");
     setpgid(pid, pid); /* both sides do it, so that it is done whoever comes first */
@@ -183,6 +206,13 @@ static bool start_time(pid_t pid, uint64_t *ret_time)
     if (!at)
         return false;
     *ret_time = strtoull(at + 1, NULL, 10);
+    return true;
+}
+
+bool child_hide_self(struct error *err)
+{
+    if (!SANITIZED && prctl(PR_SET_DUMPABLE, 0) != 0)
+        return error_set_errno(err, errno, "hiding the worker's memory");
     return true;
 }
 

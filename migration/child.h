@@ -28,7 +28,7 @@ struct child {
     int socket_fd; /* the daemon's end */
     int stderr_fd; /* what it says, non-blocking */
 };
-/* Runs /proc/self/exe with `verb` as its one argument. */
+/* Runs /proc/self/exe with `verb` as its one argument and an environment of its own. */
 bool child_start(const char *verb, int lease_fd, const struct child_limits *limits,
                  struct child *ret_child, struct error *err) MUST_CHECK;
 void child_kill(const struct child *child); /* the whole group, at once */
@@ -49,6 +49,9 @@ bool child_mark_self(struct child_mark *ret_mark, struct error *err) MUST_CHECK;
 bool child_end_marked(const struct child_mark *mark, uint64_t timeout_ms,
                       struct error *err) MUST_CHECK;
 
+/* Called by the worker on itself: its memory, in which secrets are opened, goes into no core file (one
+ * that is piped to a program heeds no limit) and is read by no other process of its user. */
+bool child_hide_self(struct error *err) MUST_CHECK;
 /* Called by the worker on itself: takes away every capability but those that open files. */
 bool child_drop_privileges(struct error *err) MUST_CHECK;
 

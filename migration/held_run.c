@@ -13,6 +13,8 @@
 #include "proto/fault.h"
 
 #define FRAMES_A_TICK 64
+/* What all jobs say goes into one report: none may fill it. */
+#define STATUS_MOST_BYTES (192u << 10)
 #define FINISH_GRACE_MS 5000
 
 /* The run is raised in the journal before its worker exists. */
@@ -81,7 +83,7 @@ static void take_status(struct held *held, const struct held_context *context, c
     CLEANUP(arena_freep) struct arena *arena = arena_new();
     const Guts__V1__JobReport *report = (const Guts__V1__JobReport *)codec_unpack(
         &guts__v1__job_report__descriptor, data, length, arena, &err);
-    if (!report)
+    if (!report || length > STATUS_MOST_BYTES)
         return;
     buffer_clear(&held->status);
     buffer_append(&held->status, data, length);
@@ -89,6 +91,21 @@ static void take_status(struct held *held, const struct held_context *context, c
     if (reached != held->reached)
         context->on_change(context->context, held);
     held->reached = reached;
+}
+
+/* A result that nobody could read would be told for ever: without it the worker counts as crashed. */
+static void take_result(struct held *held, const void *data, size_t length)
+{
+    struct error err;
+    CLEANUP(arena_freep) struct arena *arena = arena_new();
+    const Guts__V1__JobResult *result = (const Guts__V1__JobResult *)codec_unpack(
+        &guts__v1__job_result__descriptor, data, length, arena, &err);
+    struct token token;
+    if (!result || !codec_token(result->token, &token) ||
+        !uuid_equal(&token.job, &held->token.job) || token.attempt != held->token.attempt)
+        return;
+    buffer_clear(&held->result);
+    buffer_append(&held->result, data, length);
 }
 
 static void take_frame(struct held *held, const struct held_context *context,
@@ -100,8 +117,7 @@ static void take_frame(struct held *held, const struct held_context *context,
     if (kind == CHANNEL_STATUS) {
         take_status(held, context, data, length);
     } else if (kind == CHANNEL_FINISHED) {
-        buffer_clear(&held->result);
-        buffer_append(&held->result, data, length);
+        take_result(held, data, length);
     } else {
         context->on_frame(context->context, held, kind, data, length);
     }

@@ -167,15 +167,23 @@ bool journal_peek(const char *directory, journal_visit *visit, void *context, st
 {
     CLEANUP(xfreep) char *path = xasprintf("%s/journal", directory);
     CLEANUP(fd_closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    CLEANUP(buffer_fini) struct buffer bytes = {0};
     struct stat status;
-    void *bytes = NULL;
     if (fd < 0 || fstat(fd, &status) != 0)
         return error_set_errno(err, errno, "opening \"%s\"", path);
-    if (!map(fd, (size_t)status.st_size, &bytes, err))
-        return false;
-    if (bytes) {
-        journal_parse(bytes, (size_t)status.st_size, visit, context);
-        munmap(bytes, (size_t)status.st_size);
+    /* Read, not mapped: its owner may cut a torn tail meanwhile, and a page that is no more kills. */
+    buffer_reserve(&bytes, (size_t)status.st_size + 1);
+    while (bytes.length < (size_t)status.st_size) {
+        ssize_t got = pread(fd, bytes.data + bytes.length, (size_t)status.st_size - bytes.length,
+                            (off_t)bytes.length);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return error_set_errno(err, errno, "reading \"%s\"", path);
+        if (got == 0)
+            break;
+        bytes.length += (size_t)got;
     }
+    journal_parse(bytes.data, bytes.length, visit, context);
     return true;
 }

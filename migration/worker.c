@@ -146,7 +146,7 @@ int worker_main(void)
     struct error err;
     CLEANUP(buffer_fini) struct buffer result = {0};
     log_open("guts-migration-worker", LOG_WARN_LEVEL);
-    if (!take_handover(&worker, &err) || !lock_directory(&worker, &err)) {
+    if (!child_hide_self(&err) || !take_handover(&worker, &err) || !lock_directory(&worker, &err)) {
         fprintf(stderr, "cannot begin: %s\n", err.text);
         return 1; /* somebody else may hold the job: say nothing in its name */
     }
