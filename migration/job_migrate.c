@@ -200,6 +200,8 @@ static const struct step steps[] = {
     {"export", export, UNDO_LEDGER, MIGRATION_UNKNOWN, "check", NULL},
     {"copy", copy_disks, UNDO_LEDGER, MIGRATION_UNKNOWN, NULL, NULL},
     {"check", check, UNDO_NOTHING, MIGRATION_UNKNOWN, NULL, NULL},
+    /* Once more: what a former attempt did late, while this one copied. */
+    {"settle", sweep, UNDO_NOTHING, MIGRATION_UNKNOWN, NULL, sweep_is_wanted},
     {"deploy", deploy, UNDO_LEDGER, MIGRATION_DEPLOYED, NULL, NULL},
     {"verify", verify, UNDO_NOTHING, MIGRATION_VERIFIED, NULL, NULL},
 };

@@ -96,6 +96,84 @@ static size_t gather(struct run *run, const struct ledger_entry ***ret_entries)
     return open;
 }
 
+/* -- the settle check ----------------------------------------------------------------------------- */
+
+static bool is_settle_check(const struct run *run)
+{
+    json_t *request = json_loads(run->assign->request_json, JSON_REJECT_DUPLICATES, NULL);
+    bool is = json_is_true(json_object_get(request, "settle"));
+    json_decref(request);
+    return is;
+}
+
+/* Through the fence by an entry of that end, as it stands. */
+static bool pass(struct run *run, const struct ledger_entry *entry, struct error *err)
+{
+    struct ledger_entry claimed = *entry;
+    return work_claim(run->work, &claimed, err) && work_fence(run->work, err);
+}
+
+static bool settle_destination(struct run *run, const struct ledger_entry *any, struct error *err)
+{
+    size_t removed = 0;
+    if (!pass(run, any, err) || !ends_open_destination(run, err))
+        return false;
+    if (!run->destination_driver->settle)
+        return true;
+    if (!run->destination_driver->settle(run->destination, &removed, err))
+        return error_prefix(err, "settle check");
+    if (removed > 0)
+        work_note(run->work, "%zu things had come late to the destination and were removed",
+                  removed);
+    return true;
+}
+
+static bool settle_source(struct run *run, const struct ledger_entry *entry, struct error *err)
+{
+    bool mended = false;
+    if (entry->state != LEDGER_UNDONE && entry->state != LEDGER_NOT_FOUND)
+        return true;
+    if (!ends_open_source(run, err))
+        return false;
+    if (!run->source_driver->settle)
+        return true;
+    if (!pass(run, entry, err) || !run->source_driver->settle(run->source, entry, &mended, err))
+        return error_prefix(err, "settle check");
+    if (mended)
+        work_note(run->work, "%s \"%s\" had strayed at the source and was put back", entry->kind,
+                  entry->key);
+    return true;
+}
+
+/* The destination first: no vm runs at both ends. */
+static bool settle_ends(struct run *run, struct error *err)
+{
+    size_t count = work_ledger_count(run->work);
+    for (size_t i = 0; i < count; i++) {
+        const struct ledger_entry *entry = work_ledger_get(run->work, i);
+        if (entry->end != END_DESTINATION)
+            continue;
+        if (!settle_destination(run, entry, err))
+            return false;
+        break; /* one passes the fence for all of its end */
+    }
+    for (size_t i = count; i-- > 0;) {
+        const struct ledger_entry *entry = work_ledger_get(run->work, i);
+        if (entry->end == END_SOURCE && !settle_source(run, entry, err))
+            return false;
+    }
+    return true;
+}
+
+static bool check_settled(struct run *run, struct error *err)
+{
+    work_tell_step(run->work, "settle", WORK_STEP_RUNNING, NULL);
+    bool good = settle_ends(run, err);
+    work_tell_step(run->work, "settle", good ? WORK_STEP_DONE : WORK_STEP_FAILED,
+                   good ? NULL : err);
+    return good;
+}
+
 /* Goes on behind an entry that could not be undone, for as much as possible should be; but the source
  * is left alone while anything may still stand at the destination: no vm runs at both ends. */
 bool job_rollback(struct run *run, struct error *err)
@@ -116,7 +194,7 @@ bool job_rollback(struct run *run, struct error *err)
             break;
     }
     if (failed == 0)
-        return true;
+        return !is_settle_check(run) || check_settled(run, err);
     *err = first;
     return error_prefix(err, "%zu of %zu could not be undone", failed, count);
 }

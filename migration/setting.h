@@ -16,11 +16,11 @@
 
 enum setting_type {
     SETTING_TEXT,
-    SETTING_PATH,    /* absolute */
+    SETTING_PATH, /* absolute */
     SETTING_URL,
     SETTING_INTEGER,
     SETTING_BOOLEAN,
-    SETTING_LIST,    /* of texts */
+    SETTING_LIST, /* of texts */
 };
 struct setting {
     const char *name;

@@ -38,18 +38,19 @@ void fault_list_add(struct fault_list *list, const struct fault *fault, const ch
 
 /* Where a disk goes. */
 struct destination_disk {
-    struct disk *disk;    /* to write; the job copies into it, then calls disk_finish on it */
-    bool reads_as_zero;   /* where nothing was written */
-    bool resumable;       /* it holds what an earlier run of this attempt wrote and flushed */
+    struct disk *disk;  /* to write; the job copies into it, then calls disk_finish on it */
+    bool reads_as_zero; /* where nothing was written */
+    bool resumable;     /* it holds what an earlier run of this attempt wrote and flushed */
 };
 
 struct destination_driver {
-    const char *name;  /* "local" */
+    const char *name; /* "local" */
     const char *title;
-    const char *const *features; /* NULL-terminated words: "random", "stream", "boot-verification" */
+    const char *const
+        *features; /* NULL-terminated words: "random", "stream", "boot-verification" */
     const struct setting *settings; /* of a destination */
     size_t setting_count;
-    const struct setting *options;  /* of a migration to it */
+    const struct setting *options; /* of a migration to it */
     size_t option_count;
     bool converts; /* passes through CONVERTING rather than straight to UPLOADING */
 
@@ -90,6 +91,9 @@ struct destination_driver {
     /* Removes what older attempts left unused, so that their late deeds fail (design: section 4). */
     bool (*sweep)(struct destination *destination, const struct destination_plan *plan,
                   struct error *err);
+    /* Removes all that carries the migration's mark, whoever made it, and counts it: asked some time
+     * after an undoing, when the late deeds of older attempts have come to pass. */
+    bool (*settle)(struct destination *destination, size_t *ret_removed, struct error *err);
     uint64_t (*staging_bytes)(const struct settings *settings, const struct settings *options,
                               const struct vm *vm);
 };

@@ -13,16 +13,10 @@
 #include <unistd.h>
 
 #include "migration/destination/drivers.h"
+#include "migration/destination/fake_inner.h"
 #include "migration/disk/raw.h"
 #include "migration/source/fake_disk.h"
 #include "migration/source/fake_world.h"
-
-struct fake_destination {
-    struct destination destination;
-    struct work *work;
-    struct fake_world *world;
-    bool unique_names;
-};
 
 static const struct setting settings[] = {
     {"path", SETTING_PATH, false, true, true, NULL, "directory of the fake world"},
@@ -90,9 +84,9 @@ static bool fake_catalog(struct destination *destination,
 /* -- servers ---------------------------------------------------------------------------------------------- */
 
 /* Calls visit for each server until it returns false; the world is locked by the caller. */
-static bool each_server(struct fake_destination *fake,
-                        bool (*visit)(void *context, const char *file, const json_t *server),
-                        void *context, struct error *err)
+bool fake_each_server(struct fake_destination *fake,
+                      bool (*visit)(void *context, const char *file, const json_t *server),
+                      void *context, struct error *err)
 {
     int fd =
         openat(fake_world_directory(fake->world), "servers", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -117,16 +111,9 @@ static bool each_server(struct fake_destination *fake,
     return good;
 }
 
-struct search {
-    const char *field;
-    const char *value;
-    char *file; /* found: heap */
-    char *id;
-};
-
-static bool compare(void *context, const char *file, const json_t *server)
+bool fake_compare(void *context, const char *file, const json_t *server)
 {
-    struct search *search = context;
+    struct fake_search *search = context;
     const char *text = json_string_value(json_object_get(server, search->field));
     if (!text || strcmp(text, search->value) != 0)
         return true;
@@ -136,17 +123,18 @@ static bool compare(void *context, const char *file, const json_t *server)
     return false;
 }
 
-static void search_fini(struct search *search)
+void fake_search_fini(struct fake_search *search)
 {
     free(search->file);
     free(search->id);
 }
 
-static bool find_server(struct fake_destination *fake, struct search *search, struct error *err)
+static bool find_server(struct fake_destination *fake, struct fake_search *search,
+                        struct error *err)
 {
     if (!fake_world_lock(fake->world, err))
         return false;
-    bool good = each_server(fake, compare, search, err);
+    bool good = fake_each_server(fake, fake_compare, search, err);
     fake_world_unlock(fake->world);
     return good;
 }
@@ -161,7 +149,8 @@ static bool fake_preflight(struct destination *destination, const struct destina
     if (settings_integer(plan->options, "seconds") < 0 ||
         settings_integer(plan->options, "stage_bytes") < 0)
         fault_list_add(faults, &FAULT_INVALID, "options must not be negative");
-    CLEANUP(search_fini) struct search same = {.field = "name", .value = plan->server_name};
+    CLEANUP(fake_search_fini)
+    struct fake_search same = {.field = "name", .value = plan->server_name};
     if (fake->unique_names && !find_server(fake, &same, err))
         return false;
     if (same.file)
@@ -339,7 +328,7 @@ static bool fake_deploy(struct destination *destination, const struct destinatio
     struct ledger_entry entry = {.end = END_DESTINATION, .kind = "server", .key = plan->vm->key};
     const struct ledger_entry *stored;
     const char *owner = arena_strdup(work_arena(fake->work), UUID_TEXT(work_owner(fake->work)));
-    CLEANUP(search_fini) struct search mine = {.field = "migration", .value = owner};
+    CLEANUP(fake_search_fini) struct fake_search mine = {.field = "migration", .value = owner};
     char id[UUID_TEXT_SIZE] = "";
     if (!pretend(fake, plan, err) || !work_intend(fake->work, &entry, &stored, err) ||
         !find_server(fake, &mine, err))
@@ -360,108 +349,13 @@ static bool fake_verify(struct destination *destination, const struct destinatio
 {
     struct fake_destination *fake = (struct fake_destination *)destination;
     const char *owner = arena_strdup(work_arena(fake->work), UUID_TEXT(work_owner(fake->work)));
-    CLEANUP(search_fini) struct search mine = {.field = "migration", .value = owner};
+    CLEANUP(fake_search_fini) struct fake_search mine = {.field = "migration", .value = owner};
     if (!fake_world_reach(fake->world, END_DESTINATION, "verify", plan->vm->key, err) ||
         !find_server(fake, &mine, err))
         return false;
     if (!mine.file)
         return error_set(err, &FAULT_BOOT_FAILED, "the server is gone");
     json_object_set_new(evidence, "server", json_string(mine.id));
-    return true;
-}
-
-/* -- undo ------------------------------------------------------------------------------------------------------- */
-
-/* Removes every server of this migration, whoever made it. */
-static bool remove_servers(struct fake_destination *fake, const char *key, bool *ret_existed,
-                           struct error *err)
-{
-    const char *owner = arena_strdup(work_arena(fake->work), UUID_TEXT(work_owner(fake->work)));
-    for (bool more = true; more;) {
-        CLEANUP(search_fini) struct search mine = {.field = "migration", .value = owner};
-        bool existed = false;
-        if (!fake_world_lock(fake->world, err))
-            return false;
-        bool good = each_server(fake, compare, &mine, err);
-        if (good && mine.file)
-            good = fake_world_remove(fake->world, mine.file, &existed, err) &&
-                   fake_world_log(fake->world, END_DESTINATION, "power_off", key, mine.id, err) &&
-                   fake_world_log(fake->world, END_DESTINATION, "server_remove", key, mine.id, err);
-        fake_world_unlock(fake->world);
-        if (!good)
-            return false;
-        *ret_existed = *ret_existed || existed;
-        more = mine.file != NULL;
-    }
-    return true;
-}
-
-static bool remove_disk(struct fake_destination *fake, const char *key, bool *ret_existed,
-                        struct error *err)
-{
-    if (strchr(key, '/'))
-        return error_set(err, &FAULT_INVALID, "a disk \"%s\"", key);
-    CLEANUP(xfreep) char *file = xasprintf("disks/%s", key);
-    if (!fake_world_lock(fake->world, err))
-        return false;
-    bool good = fake_world_remove(fake->world, file, ret_existed, err) &&
-                fake_world_log(fake->world, END_DESTINATION, "disk_remove", file, NULL, err);
-    fake_world_unlock(fake->world);
-    return good;
-}
-
-static bool fake_undo(struct destination *destination, const struct ledger_entry *entry,
-                      enum ledger_state *ret_state, struct error *err)
-{
-    struct fake_destination *fake = (struct fake_destination *)destination;
-    bool existed = false;
-    CLEANUP(xfreep) char *deed = xasprintf("%s_remove", entry->kind);
-    if (!fake_world_reach(fake->world, END_DESTINATION, deed, entry->key, err))
-        return false;
-    bool good = false;
-    if (strcmp(entry->kind, "server") == 0)
-        good = remove_servers(fake, entry->key, &existed, err);
-    else if (strcmp(entry->kind, "disk") == 0)
-        good = remove_disk(fake, entry->key, &existed, err);
-    else
-        error_set(err, &FAULT_UNSUPPORTED, "an entry of kind \"%s\"", entry->kind);
-    if (good)
-        *ret_state = existed ? LEDGER_UNDONE : LEDGER_NOT_FOUND;
-    return good;
-}
-
-static bool fake_accept(struct destination *destination, const struct ledger_entry *entry,
-                        enum ledger_state *ret_state, struct error *err)
-{
-    struct fake_destination *fake = (struct fake_destination *)destination;
-    if (!fake_world_reach(fake->world, END_DESTINATION, "accept", entry->key, err))
-        return false;
-    *ret_state = LEDGER_KEPT;
-    return true;
-}
-
-/* What older attempts made goes: the server first, then the disks, so that a server made of them can
- * no longer come to be. The server's entry stays: this attempt makes it anew under the same key. */
-static bool fake_sweep(struct destination *destination, const struct destination_plan *plan,
-                       struct error *err)
-{
-    struct fake_destination *fake = (struct fake_destination *)destination;
-    CLEANUP(xfreep)
-    char *mine =
-        xasprintf("%s-%u-", UUID_TEXT(work_owner(fake->work)), work_token(fake->work)->attempt);
-    bool existed = false;
-    if (!work_fence(fake->work, err) || !remove_servers(fake, plan->vm->key, &existed, err))
-        return false;
-    for (size_t i = 0; i < work_ledger_count(fake->work); i++) {
-        const struct ledger_entry *entry = work_ledger_get(fake->work, i);
-        if (entry->end != END_DESTINATION || strcmp(entry->kind, "disk") != 0 ||
-            !ledger_state_is_open(entry->state) || strncmp(entry->key, mine, strlen(mine)) == 0)
-            continue;
-        if (!work_fence(fake->work, err) || !remove_disk(fake, entry->key, &existed, err) ||
-            !work_settle(fake->work, entry, existed ? LEDGER_UNDONE : LEDGER_NOT_FOUND,
-                         "of an older attempt", err))
-            return false;
-    }
     return true;
 }
 
@@ -492,8 +386,9 @@ const struct destination_driver fake_destination = {
     .disk_end = fake_disk_end,
     .deploy = fake_deploy,
     .verify = fake_verify,
-    .undo = fake_undo,
-    .accept = fake_accept,
-    .sweep = fake_sweep,
+    .undo = fake_destination_undo,
+    .accept = fake_destination_accept,
+    .sweep = fake_destination_sweep,
+    .settle = fake_destination_settle,
     .staging_bytes = fake_staging_bytes,
 };

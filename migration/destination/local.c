@@ -31,6 +31,10 @@ static bool local_open(struct work *work, const struct settings *settings,
     if (!roots_open_for_write(work_roots(work), self->path, O_RDONLY | O_DIRECTORY, 0,
                               &self->root_fd, err)) {
         local_close(&self->destination);
+        /* A filesystem that is not mounted now may be back later: that is no reason to give up. */
+        if (err->fault == &FAULT_NOT_FOUND || err->fault == &FAULT_IO ||
+            err->fault == &FAULT_TIMEOUT)
+            err->fault = &FAULT_DESTINATION_UNREACHABLE;
         return false;
     }
     *ret_destination = &self->destination;
@@ -276,4 +280,5 @@ const struct destination_driver destination_local = {
     .undo = local_undo,
     .accept = local_accept,
     .sweep = local_sweep,
+    .settle = local_settle,
 };

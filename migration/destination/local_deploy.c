@@ -143,6 +143,8 @@ bool local_verify(struct destination *destination, const struct destination_plan
         !uuid_equal(&mark.migration, work_owner(self->work)))
         return error_set(err, &FAULT_NOT_FOUND, "\"%s\" is not (or no longer) this migration's",
                          name);
+    if (mark.attempt != work_token(self->work)->attempt)
+        return error_set(err, &FAULT_FENCED, "\"%s\" is of attempt %u", name, mark.attempt);
     if (!place_open(self->root_fd, name, &directory, err))
         return false;
     bool fine = open_disks(directory, plan, options.format, fds, err) &&
@@ -175,11 +177,21 @@ bool local_undo(struct destination *destination, const struct ledger_entry *entr
     return done;
 }
 
+bool local_settle(struct destination *destination, size_t *ret_removed, struct error *err)
+{
+    struct local *self = (struct local *)destination;
+    return place_remove_all(self->root_fd, work_owner(self->work), ret_removed, err);
+}
+
 bool local_accept(struct destination *destination, const struct ledger_entry *entry,
                   enum ledger_state *ret_state, struct error *err)
 {
+    struct local *self = (struct local *)destination;
     if (strcmp(entry->kind, "directory") == 0)
         return local_undo(destination, entry, ret_state, err);
+    if (strcmp(entry->kind, "domain") == 0 && strchr(entry->key, '/') == NULL &&
+        !place_unmark(self->root_fd, entry->key, work_owner(self->work), err))
+        return false;
     *ret_state = LEDGER_KEPT;
     return true;
 }

@@ -12,12 +12,6 @@
 #include "migration/disk/raw.h"
 #include "proto/fault.h"
 
-/* While this file lies in the job's directory, a finished disk waits for its proof, at most so long:
- * tests damage the disk meanwhile, and an operator may look at it. */
-#define HOLD_FILE "hold-verification"
-#define HOLD_MOST_MS 120000
-#define HOLD_ASK_MS 100
-
 void local_disk_name(size_t index, const char *format, char ret_name[PLACE_NAME_SIZE])
 {
     snprintf(ret_name, PLACE_NAME_SIZE, "disk%zu.%s", index, format);
@@ -45,10 +39,11 @@ static bool open_directory(struct local *self, int *ret_fd, struct error *err)
     return true;
 }
 
+/* What a guest keeps is nobody else's to read: libvirt gives the file to whom it runs the guest as. */
 static bool open_file(int directory_fd, const char *name, int *ret_fd, bool *ret_existed,
                       struct error *err)
 {
-    int fd = openat(directory_fd, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
+    int fd = openat(directory_fd, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
     struct stat facts;
     if (fd < 0)
         return error_set_errno(err, errno, "cannot create \"%s\"", name);
@@ -130,18 +125,6 @@ bool local_disk_begin(struct destination *destination, const struct destination_
     return true;
 }
 
-static bool wait_while_held(struct local *self, struct error *err)
-{
-    char path[4096];
-    snprintf(path, sizeof(path), "%s/" HOLD_FILE, work_directory(self->work));
-    for (uint64_t waited = 0; waited < HOLD_MOST_MS && access(path, F_OK) == 0;
-         waited += HOLD_ASK_MS) {
-        if (!work_wait_ms(self->work, HOLD_ASK_MS, err))
-            return false;
-    }
-    return true;
-}
-
 /* The attempt's directory, or the server's once it was deployed by this attempt. */
 static bool open_either(struct local *self, const char *server_name, int *ret_fd, struct error *err)
 {
@@ -178,7 +161,7 @@ bool local_disk_end(struct destination *destination, const struct destination_pl
     CLEANUP(fd_closep) int directory = -1;
     CLEANUP(disk_closep) struct disk *disk = NULL;
     char name[PLACE_NAME_SIZE], digest[COPY_DIGEST_TEXT_SIZE];
-    if (!local_options_read(plan->options, &options, err) || !wait_while_held(self, err) ||
+    if (!local_options_read(plan->options, &options, err) ||
         !open_either(self, plan->server_name, &directory, err))
         return false;
     local_disk_name(index, options.format, name);

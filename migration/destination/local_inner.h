@@ -48,6 +48,7 @@ bool local_verify(struct destination *destination, const struct destination_plan
                   json_t *evidence, struct error *err);
 bool local_undo(struct destination *destination, const struct ledger_entry *entry,
                 enum ledger_state *ret_state, struct error *err);
+bool local_settle(struct destination *destination, size_t *ret_removed, struct error *err);
 bool local_accept(struct destination *destination, const struct ledger_entry *entry,
                   enum ledger_state *ret_state, struct error *err);
 

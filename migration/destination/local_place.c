@@ -181,6 +181,57 @@ bool place_sweep(int root_fd, const struct place_mark *mark, struct error *err)
     return each_attempt(root_fd, &mark->migration, remove_other, own, err);
 }
 
+static bool remove_one(int root_fd, const char *name, void *context, struct error *err)
+{
+    size_t *removed = context;
+    (*removed)++;
+    return remove_tree(root_fd, name, err);
+}
+
+/* Servers are known by their mark alone: their names may have been anything. */
+static bool remove_servers(int root_fd, const struct uuid *migration, size_t *removed,
+                           struct error *err)
+{
+    int fd = openat(root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *directory = fd >= 0 ? fdopendir(fd) : NULL;
+    if (directory == NULL) {
+        int failed = errno;
+        fd_closep(&fd);
+        return error_set_errno(err, failed, "cannot list the destination's directory");
+    }
+    bool fine = true;
+    struct dirent *entry;
+    struct place_mark mark;
+    while (fine && (entry = readdir(directory)) != NULL) {
+        if (entry->d_name[0] != '.' && place_read_mark(root_fd, entry->d_name, &mark) &&
+            uuid_equal(&mark.migration, migration))
+            fine = remove_one(root_fd, entry->d_name, removed, err);
+    }
+    closedir(directory);
+    return fine;
+}
+
+bool place_remove_all(int root_fd, const struct uuid *migration, size_t *ret_removed,
+                      struct error *err)
+{
+    *ret_removed = 0;
+    return each_attempt(root_fd, migration, remove_one, ret_removed, err) &&
+           remove_servers(root_fd, migration, ret_removed, err);
+}
+
+bool place_unmark(int root_fd, const char *name, const struct uuid *migration, struct error *err)
+{
+    struct place_mark mark;
+    CLEANUP(fd_closep) int fd = -1;
+    if (!place_read_mark(root_fd, name, &mark) || !uuid_equal(&mark.migration, migration))
+        return true;
+    if (!place_open(root_fd, name, &fd, err))
+        return false;
+    if ((unlinkat(fd, MARK_FILE, 0) != 0 && errno != ENOENT) || fsync(fd) != 0)
+        return error_set_errno(err, errno, "cannot take the mark off \"%s\"", name);
+    return true;
+}
+
 struct disk_removal {
     const char *name; /* without its format */
     bool found;
@@ -218,6 +269,15 @@ static bool replace_own(int root_fd, const char *attempt, const char *server, st
     return remove_tree(root_fd, attempt, err);
 }
 
+/* Deployed by an earlier run. If that ended right after the exchange, the attempt's name still holds the
+ * former server: to exchange again would bring that back and remove the new one. */
+static bool drop_former(int root_fd, const char *attempt, struct error *err)
+{
+    if (place_exists(root_fd, attempt) && !remove_tree(root_fd, attempt, err))
+        return false;
+    return fsync(root_fd) == 0 || error_set_errno(err, errno, "cannot sync \"%s\"", attempt);
+}
+
 bool place_deploy(int root_fd, const struct place_mark *mark, const char *server, struct error *err)
 {
     char attempt[PLACE_NAME_SIZE];
@@ -225,11 +285,10 @@ bool place_deploy(int root_fd, const struct place_mark *mark, const char *server
     place_attempt_name(mark, attempt);
     bool ours =
         place_read_mark(root_fd, server, &found) && uuid_equal(&found.migration, &mark->migration);
-    if (!place_exists(root_fd, attempt)) {
-        if (ours && found.attempt == mark->attempt)
-            return true;
+    if (ours && found.attempt == mark->attempt)
+        return drop_former(root_fd, attempt, err);
+    if ((ours && found.attempt > mark->attempt) || !place_exists(root_fd, attempt))
         return error_set(err, &FAULT_FENCED, "what this attempt had made is gone");
-    }
     if (renameat2(root_fd, attempt, root_fd, server, RENAME_NOREPLACE) != 0) {
         if (errno != EEXIST)
             return error_set_errno(err, errno, "cannot put \"%s\" in its place", server);

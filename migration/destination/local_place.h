@@ -42,6 +42,12 @@ bool place_remove_disk(int root_fd, const char *disk, const struct uuid *migrati
                        struct error *err) MUST_CHECK;
 /* Removes the directories that other attempts of the migration left. */
 bool place_sweep(int root_fd, const struct place_mark *mark, struct error *err) MUST_CHECK;
+/* Removes all that carries the migration's mark, whatever attempt made it. */
+bool place_remove_all(int root_fd, const struct uuid *migration, size_t *ret_removed,
+                      struct error *err) MUST_CHECK;
+/* Takes the mark off a server that is accepted: from then on nothing of ours removes it. */
+bool place_unmark(int root_fd, const char *name, const struct uuid *migration,
+                  struct error *err) MUST_CHECK;
 /* Gives the attempt's directory the server's name. One of an older attempt of the same migration gives
  * way; FAULT_SERVER_EXISTS for any other. Done already (same attempt) is fine. */
 bool place_deploy(int root_fd, const struct place_mark *mark, const char *server,

@@ -306,6 +306,25 @@ static bool fake_undo(struct source *source, const struct ledger_entry *entry,
     return true;
 }
 
+static bool fake_settle(struct source *source, const struct ledger_entry *entry, bool *ret_mended,
+                        struct error *err)
+{
+    struct fake_source *fake = (struct fake_source *)source;
+    enum ledger_state state = LEDGER_NOT_FOUND;
+    CLEANUP(buffer_fini) struct buffer text = {0};
+    CLEANUP(xfreep)
+    char *file = strcmp(entry->kind, "snapshot") == 0 ? snapshot_file(fake, entry->key)
+                                                      : xasprintf("vms/%s", entry->key);
+    bool exists = false;
+    if (!fake_world_get(fake->world, file, &text, &exists, err))
+        return false;
+    bool strayed = strcmp(entry->kind, "snapshot") == 0
+                       ? exists
+                       : was_on(entry) && exists && vm_power_parse(text.data) == VM_POWER_OFF;
+    *ret_mended = strayed;
+    return !strayed || fake_undo(source, entry, &state, err);
+}
+
 static bool fake_accept(struct source *source, const struct ledger_entry *entry,
                         enum ledger_state *ret_state, struct error *err)
 {
@@ -334,5 +353,6 @@ const struct source_driver fake_source = {
     .export_end = fake_export_end,
     .stop = fake_stop,
     .undo = fake_undo,
+    .settle = fake_settle,
     .accept = fake_accept,
 };

@@ -25,8 +25,8 @@ struct source_export {
 };
 
 struct source_driver {
-    const char *name;  /* "workstation" */
-    const char *title; /* "VMware Workstation" */
+    const char *name;            /* "workstation" */
+    const char *title;           /* "VMware Workstation" */
     const char *const *features; /* NULL-terminated words: "power", "snapshot", "sequential" */
     const struct setting *settings;
     size_t setting_count;
@@ -61,6 +61,10 @@ struct source_driver {
     /* Undoes one entry of the ledger at this end: gone already is LEDGER_NOT_FOUND and no error. */
     bool (*undo)(struct source *source, const struct ledger_entry *entry,
                  enum ledger_state *ret_state, struct error *err);
+    /* Looks whether an entry that was undone is undone still, and undoes it again if not: a late deed of
+     * an older attempt may have come after. */
+    bool (*settle)(struct source *source, const struct ledger_entry *entry, bool *ret_mended,
+                   struct error *err);
     /* Accepts the result: drops what served only the way back (cleanup). Same shape as undo. */
     bool (*accept)(struct source *source, const struct ledger_entry *entry,
                    enum ledger_state *ret_state, struct error *err);

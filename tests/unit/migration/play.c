@@ -330,6 +330,7 @@ void play_assign(struct play *play, const struct wish *wish)
     job.destination = migration ? make_end(play, "") : NULL;
     job.vm = migration ? codec_vm_to(play->arena, vm_copy(play->arena, &vm)) : NULL;
     job.options_json = (char *)(wish->options ? wish->options : "{\"store\": \"file\"}");
+    job.request_json = (char *)(wish->request ? wish->request : "");
     job.state = GUTS__V1__MIGRATION_STATE__MIGRATION_STATE_SCHEDULED;
     job.pool = codec_uuid_to(&play->pool_id);
     job.dry_run = wish->dry_run;

@@ -57,6 +57,7 @@ struct wish {
     uint32_t attempt;
     const char *settings; /* of the source: ", \"vms\": 3" */
     const char *options;
+    const char *request; /* "{\"settle\":true}" */
     bool dry_run;
     const char *password;   /* of the source, sealed; NULL: none */
     const char *sealed_for; /* a path; NULL: the world's */

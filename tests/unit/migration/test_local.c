@@ -321,6 +321,11 @@ static void a_stale_attempt_cannot_deploy(void **state)
     assert_int_equal(count_entries(place, "out"), 0);
 }
 
+static int open_out(const struct place *place)
+{
+    return open(in(place, "out"), O_RDONLY | O_DIRECTORY);
+}
+
 static void a_newer_attempt_replaces_what_an_older_deployed(void **state)
 {
     struct place *place = *state;
@@ -332,11 +337,72 @@ static void a_newer_attempt_replaces_what_an_older_deployed(void **state)
     open_attempt(place, 2);
     copy_all(place);
     assert_true(deploy(place, &err));
-    int fd = open(in(place, "out"), O_RDONLY | O_DIRECTORY);
-    assert_true(place_read_mark(fd, "web_1", &mark));
-    assert_int_equal(mark.attempt, 2);
+    int fd = open_out(place);
+    assert_true(place_read_mark(fd, "web_1", &mark) && mark.attempt == 2);
     close(fd);
     assert_int_equal(count_entries(place, "out"), 1);
+}
+
+/* As if the run had ended between the exchange of the names and the removal of the former server. */
+static void an_end_in_mid_replacement_never_brings_the_former_server_back(void **state)
+{
+    struct place *place = *state;
+    struct error err = {0};
+    struct place_mark mark = {.migration = place->migration, .attempt = 2};
+    char attempt[PLACE_NAME_SIZE];
+    NEEDS_QEMU();
+    copy_all(place);
+    assert_true(deploy(place, &err));
+    open_attempt(place, 2);
+    copy_all(place);
+    int fd = open_out(place);
+    place_attempt_name(&mark, attempt);
+    assert_int_equal(renameat2(fd, attempt, fd, "web_1", RENAME_EXCHANGE), 0);
+    assert_true(deploy(place, &err));
+    assert_true(place_read_mark(fd, "web_1", &mark) && mark.attempt == 2);
+    assert_int_equal(count_entries(place, "out"), 1);
+    close(fd);
+}
+
+static void a_settle_check_removes_what_came_late_and_nothing_of_others(void **state)
+{
+    struct place *place = *state;
+    struct error err = {0};
+    struct place_mark others = {.migration = uuid_new(), .attempt = 1};
+    struct place_mark late = {.migration = place->migration, .attempt = 7};
+    char name[PLACE_NAME_SIZE];
+    size_t removed = 0;
+    int fd = open_out(place), made;
+    assert_int_equal(mkdirat(fd, "unmarked", 0755), 0);
+    assert_int_equal(symlinkat("unmarked", fd, "linked"), 0);
+    assert_true(place_make(fd, "theirs", &others, &made, &err));
+    close(made);
+    place_attempt_name(&late, name);
+    assert_true(place_make(fd, name, &late, &made, &err));
+    close(made);
+    assert_true(place_make(fd, "any name", &late, &made, &err));
+    close(made);
+    assert_true(destination_local.settle(place->destination, &removed, &err));
+    assert_int_equal(removed, 2);
+    assert_int_equal(count_entries(place, "out"), 3);
+    assert_true(place_exists(fd, "theirs"));
+    close(fd);
+}
+
+static void an_accepted_server_is_no_longer_removed(void **state)
+{
+    struct place *place = *state;
+    struct error err = {0};
+    struct place_mark mark = {.migration = place->migration, .attempt = 1};
+    struct ledger_entry entry = {.end = END_DESTINATION, .kind = "domain", .key = "web_1"};
+    enum ledger_state settled;
+    int fd = open_out(place), made;
+    assert_true(place_make(fd, "web_1", &mark, &made, &err));
+    assert_true(destination_local.accept(place->destination, &entry, &settled, &err));
+    assert_true(destination_local.undo(place->destination, &entry, &settled, &err));
+    assert_int_equal(settled, LEDGER_NOT_FOUND);
+    assert_true(place_exists(fd, "web_1"));
+    assert_false(close(made) || close(fd));
 }
 
 static bool preflight_finds(struct place *place, const struct fault *fault)
@@ -422,6 +488,9 @@ int main(void)
         TEST(a_later_run_of_the_attempt_goes_on),
         TEST(a_stale_attempt_cannot_deploy),
         TEST(a_newer_attempt_replaces_what_an_older_deployed),
+        TEST(an_end_in_mid_replacement_never_brings_the_former_server_back),
+        TEST(a_settle_check_removes_what_came_late_and_nothing_of_others),
+        TEST(an_accepted_server_is_no_longer_removed),
         TEST(preflight_names_what_would_fail),
         TEST(what_is_not_ours_is_never_touched),
         TEST(nothing_is_made_without_the_fence),
