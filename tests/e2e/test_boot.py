@@ -26,7 +26,7 @@ def platform(shared):
 
 
 def migrate(platform, name, seconds):
-    answer = platform.migrate(name, "kvm", options={"verify_boot": True, "boot_text": MARKER,
+    answer = platform.migrate(name, "kvm", options={"verify_boot": True, "boot_text": MARKER, "boot_accelerator": "tcg",
                                                     "boot_timeout_s": seconds})
     return platform.wait_state(answer["created"][0]["id"], ["VERIFIED", "FAILED", "ROLLED_BACK"],
                                seconds + 120)
