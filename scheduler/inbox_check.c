@@ -63,9 +63,9 @@ static bool check_finished(Guts__V1__JobFinished *finished, struct arena *arena,
     struct token told, reported;
     if (!inbox_is_id(finished->node_id))
         return poison(err, "the node's id");
-    if (finished->result == NULL || !inbox_is_token(finished->result->token))
+    if (finished->result == NULL || !inbox_is_token(finished->result->token) ||
+        !codec_token(finished->result->token, &told))
         return poison(err, "the result's token");
-    codec_token(finished->result->token, &told);
     inbox_trim_result(finished->result, arena, UUID_TEXT(&told.job));
     if (finished->report == NULL)
         return true;
