@@ -5,6 +5,8 @@
 #include "scheduler/gauge.h"
 #include "scheduler/work.h"
 
+#define SHELVED_US 60000000u
+
 static struct migration *visit(struct tick *tick, const struct migration_fact *fact)
 {
     struct migration *migration = map_find(&tick->picture->migrations, &fact->id);
@@ -65,4 +67,47 @@ bool due_load_migrations(struct tick *tick, const struct uuid *ids, size_t count
     for (size_t i = 0; i < found; i++)
         visit(tick, &facts[i]);
     return true;
+}
+
+/* -- what cannot be served -------------------------------------------------------------------------- */
+
+static bool shelve_job(struct tick *tick, const struct error *reason, struct error *err)
+{
+    struct uuid *ids;
+    size_t count;
+    uint64_t due_at = tick->now_us + SHELVED_US;
+    if (!job_load_due(tick->scheduler->db, tick->arena, tick->now_us, 1, &ids, &count, err))
+        return false;
+    if (count == 0)
+        return true;
+    struct job *job = map_find(&tick->picture->jobs, &ids[0]);
+    if (job != NULL) {
+        job->fact.due_at = due_at;
+        tick_event(tick, job->fact.project, "job.postponed", EVENT_ERROR, job->fact.owner_kind,
+                   &job->fact.owner_id, reason->text, NULL);
+    }
+    return job_postpone(tick->scheduler->db, &ids[0], due_at, err);
+}
+
+static bool shelve_migration(struct tick *tick, const struct error *reason, struct error *err)
+{
+    struct migration_fact *facts;
+    size_t count;
+    uint64_t due_at = tick->now_us + SHELVED_US;
+    if (!migration_state_load_due(tick->scheduler->db, tick->arena, tick->now_us, 1, &facts, &count,
+                                  err))
+        return false;
+    if (count == 0)
+        return true;
+    struct migration *migration = map_find(&tick->picture->migrations, &facts[0].id);
+    if (migration != NULL)
+        migration->fact.due_at = due_at;
+    tick_event(tick, facts[0].project, "migration.postponed", EVENT_ERROR, OWNER_MIGRATION,
+               &facts[0].id, reason->text, NULL);
+    return migration_state_postpone(tick->scheduler->db, &facts[0].id, due_at, err);
+}
+
+bool due_shelve(struct tick *tick, unsigned part, const struct error *reason, struct error *err)
+{
+    return part == DUE_JOBS ? shelve_job(tick, reason, err) : shelve_migration(tick, reason, err);
 }

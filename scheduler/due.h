@@ -15,4 +15,16 @@ bool due_take_jobs(struct tick *tick, size_t most, size_t *ret_taken, struct err
 bool due_load_migrations(struct tick *tick, const struct uuid *ids, size_t count,
                          struct error *err) MUST_CHECK;
 
+/* Kinds of due work. */
+#define DUE_JOBS 1u
+#define DUE_MIGRATIONS 2u
+#define DUE_WISHES 4u
+#define DUE_NODES 8u
+#define DUE_ALL (DUE_JOBS | DUE_MIGRATIONS | DUE_WISHES | DUE_NODES)
+
+/* The first due job or migration could not be served: it is looked at again a minute later, and an
+ * event says why. Touches no other column of it. */
+bool due_shelve(struct tick *tick, unsigned part, const struct error *reason,
+                struct error *err) MUST_CHECK;
+
 #endif

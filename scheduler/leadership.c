@@ -135,6 +135,11 @@ bool leadership_begin(struct scheduler *scheduler, struct leader_row *ret_row, b
         return error_set(err, &FAULT_FENCED, "term %" PRIu64 " is over, \"%s\" leads term %" PRIu64,
                          scheduler->term, row.holder, row.term);
     }
+    /* A commit that seemed not to have happened did, after all: the picture lacks it. */
+    if (row.batch > scheduler->batch) {
+        db_rollback(scheduler->db);
+        return error_set(err, &FAULT_FENCED, "batch %" PRIu64 " was committed unseen", row.batch);
+    }
     *ret_went_back = row.batch < scheduler->batch;
     scheduler->batch = row.batch;
     if (*ret_went_back)

@@ -21,25 +21,30 @@
 #define BEAT_MS 5000
 #define COUNT_STATES_MS 30000
 
+#define APART_MOST                                                                                 \
+    64 /* rows of one kind that are looked at one by one, before messages have their turn */
+
 /* What one transaction is about. */
 struct batch {
     const struct inbox_item *items;
     size_t count;
-    bool looks; /* for what is due */
+    unsigned looks; /* for what is due: DUE_… */
     size_t due_most;
+    unsigned shelves; /* puts the first due row of this kind aside, and does nothing else */
+    const struct error *reason; /* for it */
 };
 
 /* -- one transaction ------------------------------------------------------------------------------------ */
 
-static bool look(struct tick *tick, size_t most, struct error *err)
+static bool look(struct tick *tick, unsigned parts, size_t most, struct error *err)
 {
     struct scheduler *scheduler = tick->scheduler;
     size_t jobs = 0, migrations = 0, wishes = 0;
     scheduler->look_now = false;
-    if (!due_take_jobs(tick, most, &jobs, err) ||
-        !due_take_migrations(tick, most, &migrations, err) ||
-        !wish_take_due(tick, most, &wishes, err) || !node_life_sweep(tick, err) ||
-        !assign_sweep(tick, err))
+    if (((parts & DUE_JOBS) && !due_take_jobs(tick, most, &jobs, err)) ||
+        ((parts & DUE_MIGRATIONS) && !due_take_migrations(tick, most, &migrations, err)) ||
+        ((parts & DUE_WISHES) && !wish_take_due(tick, most, &wishes, err)) ||
+        ((parts & DUE_NODES) && (!node_life_sweep(tick, err) || !assign_sweep(tick, err))))
         return false;
     scheduler->looked_ms = tick->now_ms;
     if (jobs == most || migrations == most || wishes == most)
@@ -47,11 +52,19 @@ static bool look(struct tick *tick, size_t most, struct error *err)
     return true;
 }
 
+static bool shelve(struct tick *tick, unsigned part, const struct error *reason, struct error *err)
+{
+    return part == DUE_WISHES ? wish_shelve_due(tick, reason, err)
+                              : due_shelve(tick, part, reason, err);
+}
+
 static bool fill(struct tick *tick, const struct batch *batch, struct error *err)
 {
+    if (batch->shelves != 0)
+        return shelve(tick, batch->shelves, batch->reason, err) && tick_store(tick, err);
     if (!inbox_apply(tick, batch->items, batch->count, err))
         return false;
-    if (batch->looks && !look(tick, batch->due_most, err))
+    if (batch->looks != 0 && !look(tick, batch->looks, batch->due_most, err))
         return false;
     tick->scheduler->place_again = placing_run(tick);
     return assign_build(tick, err) && tick_store(tick, err);
@@ -132,6 +145,42 @@ static bool run(struct scheduler *scheduler, const struct batch *batch, struct e
     }
 }
 
+/* One due row a transaction; the culprit is put aside, so that what is due after it has its turn. */
+static void look_apart(struct scheduler *scheduler, unsigned part)
+{
+    struct error err;
+    const struct batch one = {.looks = part, .due_most = 1};
+    for (unsigned count = 0; count < APART_MOST; count++) {
+        if (run(scheduler, &one, &err)) {
+            if (!scheduler->look_now)
+                return;
+            continue;
+        }
+        if (!scheduler->leads)
+            return;
+        struct error reason = err;
+        const struct batch aside = {.shelves = part, .reason = &reason};
+        log_fault(LOG_ERROR_LEVEL, "due_work_fails", &reason);
+        if (part == DUE_NODES || !run(scheduler, &aside, &err))
+            return;
+    }
+}
+
+static void look_at_each(struct scheduler *scheduler)
+{
+    static const unsigned parts[] = {DUE_JOBS, DUE_MIGRATIONS, DUE_WISHES, DUE_NODES};
+    struct error err;
+    const struct batch nothing = {0}; /* placing alone: when that fails, no due row is to blame */
+    if (run(scheduler, &nothing, &err)) {
+        for (size_t i = 0; i < COUNT_OF(parts) && scheduler->leads; i++)
+            look_apart(scheduler, parts[i]);
+    } else if (scheduler->leads) {
+        log_fault(LOG_ERROR_LEVEL, "placing_fails", &err);
+    }
+    scheduler->look_now = false;
+    scheduler->looked_ms = clock_mono_ms();
+}
+
 /* One message a transaction: only the culprit goes to the dead-letter queue. */
 static void replay(struct scheduler *scheduler, const struct batch *batch)
 {
@@ -146,22 +195,18 @@ static void replay(struct scheduler *scheduler, const struct batch *batch)
             metric_add(&gauge_dead, 1);
         }
     }
-    if (!batch->looks || !scheduler->leads)
-        return;
-    const struct batch rest = {.looks = true, .due_most = 1};
-    if (!run(scheduler, &rest, &err) && scheduler->leads) {
-        log_fault(LOG_ERROR_LEVEL, "due_work_fails", &err);
-        scheduler->look_now = false;
-        scheduler->looked_ms = clock_mono_ms();
-    }
+    if (batch->looks != 0 && scheduler->leads)
+        look_at_each(scheduler);
 }
 
 /* -- the leader's turn ---------------------------------------------------------------------------------------- */
 
 static uint64_t wait_ms(const struct scheduler *scheduler)
 {
-    uint64_t idle_interval_ms = scheduler->settings->idle_interval_ms, renew_ms = scheduler->settings->leader_timeout_ms / 3;
-    uint64_t now_ms = clock_mono_ms(), most = idle_interval_ms < renew_ms ? idle_interval_ms : renew_ms;
+    uint64_t idle_interval_ms = scheduler->settings->idle_interval_ms,
+             renew_ms = scheduler->settings->leader_timeout_ms / 3;
+    uint64_t now_ms = clock_mono_ms(),
+             most = idle_interval_ms < renew_ms ? idle_interval_ms : renew_ms;
     uint64_t since_ms = now_ms - scheduler->looked_ms;
     if (scheduler->look_now || scheduler->place_again || since_ms >= most)
         return 0;
@@ -176,10 +221,10 @@ static void lead(struct scheduler *scheduler, int signal_fd)
     const struct batch batch = {
         .items = inbox.items.items,
         .count = inbox.items.count,
-        .looks = inbox.hinted || wait_ms(scheduler) == 0,
+        .looks = inbox.hinted || wait_ms(scheduler) == 0 ? DUE_ALL : 0,
         .due_most = (size_t)scheduler->settings->batch_due,
     };
-    if (batch.count > 0 || batch.looks) {
+    if (batch.count > 0 || batch.looks != 0) {
         if (run(scheduler, &batch, &err))
             inbox_ack(scheduler, &inbox);
         else if (scheduler->leads)

@@ -43,12 +43,21 @@ static bool find_verb(const char *name, enum migration_verb *ret_verb)
     return false;
 }
 
+/* By a wish that was taken in the same tick. */
+static bool is_deleted(const struct tick *tick, const struct uuid *id)
+{
+    for (size_t i = 0; i < tick->migrations_gone.count; i++)
+        if (uuid_equal(&tick->migrations_gone.items[i], id))
+            return true;
+    return false;
+}
+
 static void take_for_migration(struct tick *tick, const struct wish_due *wish)
 {
     struct error err = {0};
     enum migration_verb verb;
     struct migration *migration = map_find(&tick->picture->migrations, &wish->owner_id);
-    if (migration == NULL)
+    if (migration == NULL || is_deleted(tick, &wish->owner_id))
         error_set(&err, &FAULT_NOT_FOUND, "there is no such migration");
     else if (!find_verb(wish->verb, &verb))
         error_set(&err, &FAULT_INVALID, "\"%s\" is no verb for a migration", wish->verb);
@@ -204,5 +213,20 @@ bool wish_take_due(struct tick *tick, size_t most, size_t *ret_taken, struct err
         if (!take(tick, &wishes[i], err))
             return false;
     *ret_taken = count;
+    return true;
+}
+
+bool wish_shelve_due(struct tick *tick, const struct error *reason, struct error *err)
+{
+    struct wish_due *wishes;
+    size_t count;
+    if (!wish_outcome_load_due(tick->scheduler->db, tick->arena, tick->now_us, 1, &wishes, &count,
+                               err))
+        return false;
+    if (count == 0)
+        return true;
+    settle(tick, &wishes[0], "failed", reason);
+    tick_event(tick, wishes[0].project, "wish.failed", EVENT_ERROR, wishes[0].owner_kind,
+               &wishes[0].owner_id, reason->text, NULL);
     return true;
 }

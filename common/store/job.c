@@ -171,3 +171,10 @@ bool job_delete_of(struct db *db, const struct uuid *owner_id, enum owner_kind k
            db_execute(db, "DELETE FROM jobs WHERE owner_kind = ? AND owner_id = ?", values,
                       COUNT_OF(values), NULL, err);
 }
+
+bool job_postpone(struct db *db, const struct uuid *id, uint64_t due_at, struct error *err)
+{
+    const struct db_value values[] = {db_unsigned(due_at), db_uuid(id)};
+    return db_execute(db, "UPDATE jobs SET due_at = ? WHERE id = ?", values, COUNT_OF(values), NULL,
+                      err);
+}

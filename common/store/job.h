@@ -61,4 +61,8 @@ bool job_load_due(struct db *db, struct arena *arena, uint64_t now_us, size_t mo
 bool job_delete_of(struct db *db, const struct uuid *owner_id, enum owner_kind kind,
                    struct error *err) MUST_CHECK;
 
+/* When to look at it again; nothing else changes. */
+bool job_postpone(struct db *db, const struct uuid *id, uint64_t due_at,
+                  struct error *err) MUST_CHECK;
+
 #endif

@@ -316,3 +316,11 @@ bool migration_state_count(struct db *db, uint64_t ret_counts[MIGRATION_STATE_CO
         ret_counts[migration_state_parse(db_rows_text(rows, i, 0))] = db_rows_unsigned(rows, i, 1);
     return true;
 }
+
+bool migration_state_postpone(struct db *db, const struct uuid *id, uint64_t due_at,
+                              struct error *err)
+{
+    const struct db_value values[] = {db_unsigned(due_at), db_uuid(id)};
+    return db_execute(db, "UPDATE migrations SET due_at = ? WHERE id = ?", values, COUNT_OF(values),
+                      NULL, err);
+}

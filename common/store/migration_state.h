@@ -84,4 +84,8 @@ bool migration_state_delete(struct db *db, const struct uuid *id, struct error *
 bool migration_state_count(struct db *db, uint64_t ret_counts[MIGRATION_STATE_COUNT],
                            struct error *err) MUST_CHECK;
 
+/* When to look at it again; nothing else changes. */
+bool migration_state_postpone(struct db *db, const struct uuid *id, uint64_t due_at,
+                              struct error *err) MUST_CHECK;
+
 #endif

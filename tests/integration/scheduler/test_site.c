@@ -5,8 +5,6 @@
  */
 #include "tests/unit/check.h"
 
-#include <stdio.h>
-
 #include "common/base/clock.h"
 #include "proto/topology.h"
 #include "scheduler/leadership.h"
@@ -148,11 +146,9 @@ static void a_poison_message_costs_only_itself(void **state)
     assert_int_equal(bus_memory_dead_count(world.broker), 1);
 }
 
-static void alter_steps(const char *change)
+static void run_sql(const char *sql)
 {
     struct error err = {0};
-    char sql[128];
-    snprintf(sql, sizeof sql, "ALTER TABLE steps %s", change);
     world_must(db_execute(world.db, sql, NULL, 0, NULL, &err), &err);
 }
 
@@ -176,7 +172,7 @@ static void a_message_that_the_database_refuses_costs_only_itself(void **state)
     second_node();
     size_t dead = bus_memory_dead_count(world.broker);
     uint64_t answers = two.renewals;
-    alter_steps("ADD CONSTRAINT unwanted CHECK (name <> 'unwanted')");
+    run_sql("ALTER TABLE steps ADD CONSTRAINT unwanted CHECK (name <> 'unwanted')");
     job->step = "unwanted";
     world_node_report(&one, false);
     world_node_report(&two, false);
@@ -188,7 +184,69 @@ static void a_message_that_the_database_refuses_costs_only_itself(void **state)
     job->step = NULL;
     rounds(1);
     assert_true(job->leased);
-    alter_steps("DROP CONSTRAINT unwanted");
+    run_sql("ALTER TABLE steps DROP CONSTRAINT unwanted");
+}
+
+static void due_work_that_the_database_refuses_stops_no_other(void **state)
+{
+    struct uuid vms[] = {world_vm(&world, "a", 1 << 30), world_vm(&world, "b", 1 << 30)};
+    run_sql(
+        "ALTER TABLE jobs ADD CONSTRAINT unwanted CHECK (project <> 'q' AND kind <> 'discover')");
+    struct uuid bad = world_migrate(&world, &vms[0], "rollback", false, "{}");
+    run_sql("UPDATE migrations SET project = 'q'");
+    struct uuid good = world_migrate(&world, &vms[1], "rollback", false, "{}");
+    struct uuid wish = world_wish(&world, "refresh", OWNER_SOURCE, &world.source);
+    struct uuid test = world_wish(&world, "test", OWNER_DESTINATION, &world.destination);
+    rounds(3);
+    assert_true(world.scheduler.leads);
+    assert_string_equal(world_state(&world, &good), "SCHEDULED");
+    assert_string_equal(world_state(&world, &bad), "PENDING");
+    assert_int_equal(world_number(&world,
+                                  "SELECT COUNT(*) FROM events WHERE owner_id = ? AND kind = "
+                                  "'migration.postponed'",
+                                  &bad),
+                     1);
+    assert_string_equal(world_text(&world, "SELECT state FROM wishes WHERE id = ?", &wish),
+                        "failed");
+    assert_string_equal(world_text(&world, "SELECT fault_code FROM wishes WHERE id = ?", &wish),
+                        "internal");
+    assert_string_equal(world_text(&world, "SELECT state FROM wishes WHERE id = ?", &test),
+                        "taken");
+    run_sql("ALTER TABLE jobs DROP CONSTRAINT unwanted");
+    run_sql("UPDATE migrations SET due_at = 1 WHERE project = 'q'");
+    rounds(2);
+    assert_string_equal(world_state(&world, &bad), "SCHEDULED");
+}
+
+static void a_migration_that_was_just_deleted_takes_no_wish(void **state)
+{
+    struct world_job *job;
+    struct uuid id = begin_migration("rollback", &job);
+    world_node_finish(&one, job, FAILED, "vm_running");
+    rounds(3);
+    assert_string_equal(world_state(&world, &id), "ROLLED_BACK");
+    world_wish(&world, "delete", OWNER_MIGRATION, &id);
+    struct uuid again = world_wish(&world, "delete", OWNER_MIGRATION, &id);
+    rounds(1);
+    assert_int_equal(world_number(&world, "SELECT COUNT(*) FROM migrations", NULL), 0);
+    assert_string_equal(world_text(&world, "SELECT fault_code FROM wishes WHERE id = ?", &again),
+                        "not_found");
+    assert_true(world.scheduler.leads);
+}
+
+static void a_commit_that_was_thought_lost_loads_the_picture_again(void **state)
+{
+    struct world_job *job;
+    begin_migration("rollback", &job);
+    run_sql("UPDATE leader SET batch = batch + 1");
+    loop_turn(&world.scheduler, -1);
+    world_node_report(&one, false);
+    clock_fake_advance(world.settings.idle_interval_ms);
+    loop_turn(&world.scheduler, -1);
+    assert_false(world.scheduler.leads);
+    rounds(2);
+    assert_true(world.scheduler.leads);
+    assert_true(job->leased);
 }
 
 static void a_second_node_under_a_live_name_is_refused(void **state)
@@ -282,6 +340,9 @@ int main(void)
         TEST(a_poison_message_costs_only_itself),
         TEST(a_bad_part_of_a_report_costs_no_lease),
         TEST(a_message_that_the_database_refuses_costs_only_itself),
+        TEST(due_work_that_the_database_refuses_stops_no_other),
+        TEST(a_migration_that_was_just_deleted_takes_no_wish),
+        TEST(a_commit_that_was_thought_lost_loads_the_picture_again),
         TEST(a_second_node_under_a_live_name_is_refused),
         TEST(a_successor_leads_and_goes_on),
         TEST(a_former_leader_writes_nothing),
