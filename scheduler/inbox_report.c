@@ -9,6 +9,7 @@
 #include "common/json/writer.h"
 #include "proto/fault.h"
 #include "scheduler/advance.h"
+#include "scheduler/due.h"
 #include "scheduler/fence.h"
 #include "scheduler/gauge.h"
 #include "scheduler/inbox.h"
@@ -191,21 +192,42 @@ static struct node *greet_node(struct tick *tick, const struct uuid *id,
 
 /* -- its jobs ---------------------------------------------------------------------------------------------- */
 
+/* Whether the database lacks this attempt, because it went back in time: then its entries are news.
+ * Of attempts that it knows, each entry has passed the fence, or was refused by it. */
+static bool note_lost_attempt(struct tick *tick, const struct uuid *owner,
+                              const struct token *token, bool *ret_lost, struct error *err)
+{
+    if (!due_load_migrations(tick, owner, 1, err))
+        return false;
+    struct migration *migration = map_find(&tick->picture->migrations, owner);
+    *ret_lost = migration != NULL && token->attempt > migration->fact.attempt;
+    if (*ret_lost) {
+        migration->fact.attempt = token->attempt; /* the next one is newer than all that were */
+        tick_touch_migration(tick, migration);
+    }
+    return true;
+}
+
 /* Ledger copies: of full reports, after this scheduler asked for them. */
 static bool restore_ledger(struct tick *tick, const Guts__V1__JobReport *report,
-                           const struct job *job, const struct token *token, struct error *err)
+                           const struct job *job, bool is_ours, const struct token *token,
+                           struct error *err)
 {
     struct uuid owner;
     struct ledger_entry entry;
-    enum owner_kind kind = codec_owner_kind(report->owner_kind);
-    if (report->n_ledger == 0)
+    enum owner_kind kind =
+        job != NULL ? job->fact.owner_kind : codec_owner_kind(report->owner_kind);
+    bool is_lost = false;
+    if (report->n_ledger == 0 || kind != OWNER_MIGRATION)
         return true;
-    if (job != NULL) {
+    if (job != NULL)
         owner = job->fact.owner_id;
-        kind = job->fact.owner_kind;
-    } else if (kind != OWNER_MIGRATION || !codec_uuid(report->owner_id, &owner)) {
+    else if (!codec_uuid(report->owner_id, &owner))
         return true;
-    }
+    if (!is_ours && !note_lost_attempt(tick, &owner, token, &is_lost, err))
+        return false;
+    if (!is_ours && !is_lost)
+        return true;
     if (!tick_read_ledgers(tick, &owner, 1, err))
         return false;
     for (size_t i = 0; i < report->n_ledger; i++)
@@ -225,7 +247,7 @@ static bool judge_job(struct tick *tick, struct node *node, const Guts__V1__JobR
     struct job *job = map_find(&tick->picture->jobs, &token.job);
     bool is_ours = job != NULL && job->node == node && job->fact.attempt == token.attempt;
     *ret_wanted = WANTED_FENCED;
-    if (is_full && (is_ours || job == NULL) && !restore_ledger(tick, report, job, &token, err))
+    if (is_full && !restore_ledger(tick, report, job, is_ours, &token, err))
         return false;
     if (!is_ours) {
         /* Ended and forgotten here: what is left of it there may go. */

@@ -23,6 +23,7 @@ struct world_job {
     const char *fault_code; /* static */
     uint64_t pages;
     const char *step;   /* static: the step it is at, done once the job is; NULL: none */
+    const char *copy;   /* static: key of a ledger entry that full reports tell; NULL: none */
     const char *digest; /* static: of a disk that its reports tell; NULL: none */
     enum wanted wanted;
     bool leased;

@@ -95,6 +95,20 @@ static void put_step(struct arena *arena, const struct world_job *job, Guts__V1_
     report->n_steps = 1;
 }
 
+static void put_copy(struct arena *arena, const struct world_job *job, Guts__V1__JobReport *report)
+{
+    const struct ledger_entry entry = {.end = END_DESTINATION,
+                                       .kind = "disk",
+                                       .key = job->copy,
+                                       .state = LEDGER_MADE,
+                                       .attempt = job->attempt};
+    report->owner_kind = (Guts__V1__OwnerKind)OWNER_MIGRATION;
+    report->owner_id = codec_uuid_to(&job->owner);
+    report->ledger = arena_calloc(arena, 1, sizeof *report->ledger);
+    report->ledger[0] = codec_ledger_entry_to(arena, &entry);
+    report->n_ledger = 1;
+}
+
 static Guts__V1__JobReport *job_report(struct arena *arena, const struct world_job *job)
 {
     Guts__V1__JobReport *report = arena_alloc(arena, sizeof *report);
@@ -144,6 +158,9 @@ void world_node_report(struct world_node *node, bool is_full)
     report.jobs = arena_calloc(arena, node->job_count + 1, sizeof *report.jobs);
     for (size_t i = 0; i < node->job_count; i++)
         report.jobs[i] = job_report(arena, &node->jobs[i]);
+    for (size_t i = 0; report.full && i < node->job_count; i++)
+        if (node->jobs[i].copy != NULL)
+            put_copy(arena, &node->jobs[i], report.jobs[i]);
     send(node, TOPOLOGY_SCHEDULER, MESSAGE_NODE_REPORT, &report.base);
 }
 
