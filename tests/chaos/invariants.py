@@ -70,6 +70,12 @@ class FakeDisks:
 
 
 class Findings(list):
+    """What is broken; and how often each rule looked, so that a rule which went blind shows."""
+
+    def __init__(self):
+        super().__init__()
+        self.looks = collections.Counter()
+
     def add(self, rule, text):
         self.append(f"{rule}: {text}")
 
@@ -163,6 +169,7 @@ def check_fake_things(facts, findings):
 def check_fake_server(world, server, disks, findings):
     for name in server["disks"]:
         path = world / name
+        findings.looks["disks"] += 1
         if not path.exists():
             findings.add("content", f"{name} of server {server['id']} is gone")
         elif path.read_bytes() != disks.get(server["vm"]):
@@ -178,6 +185,7 @@ def check_local_things(facts, originals, findings):
     for name, row in wanted.items():
         for number, raw in enumerate(originals[row["vm"]]):
             path = facts.lab.results / name / f"disk{number}.qcow2"
+            findings.looks["disks"] += 1
             same, words = identical(raw, path, "qcow2") if path.exists() else (False, "is missing")
             if not same:
                 findings.add("content", f"{name}/{path.name}: {words.strip()}")
@@ -192,6 +200,7 @@ def check_power(facts, findings):
         if deed not in ("power_on", "power_off"):
             continue
         number = int(vm[3:])
+        findings.looks["power"] += 1
         source_on.setdefault(vm, number % 2 == 0)
         first.setdefault(vm, number % 2 == 0)
         running = servers.setdefault(vm, set())
@@ -218,6 +227,7 @@ def check_events(facts, findings):
     for number, owner, data in facts.lab.rows(
             "SELECT number, LOWER(HEX(owner_id)), data_json FROM events WHERE kind = 'migration.state'"
             " ORDER BY number"):
+        findings.looks["events"] += 1
         told = json.loads(data)
         before, after = told.get("from"), told["to"]
         if before is None and owner not in last and after == "PENDING":

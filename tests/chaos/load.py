@@ -21,7 +21,7 @@ class Load:
     def __init__(self, lab, seed, timeline, scale):
         self.lab, self.timeline = lab, timeline
         self.hands = [Hand(self, random.Random(f"{seed} {number}")) for number in range(self.HANDS)]
-        self.vm_count = {"small": 40, "full": 400}[scale]
+        self.vm_count = {"small": 120, "full": 900}[scale]
         self.pause = {"small": 1.2, "full": 0.4}[scale]
         self.machine_count = {"small": 2, "full": 6}[scale]
         self.ending = threading.Event()
@@ -61,7 +61,7 @@ class Hand(threading.Thread):
     def run(self):
         while not self.load.ending.wait(self.load.pause * self.chance.uniform(0.5, 1.5)):
             dice = self.chance.random()
-            if dice < 0.7 or not self.load.accepted:
+            if dice < 0.6 or not self.load.accepted:
                 self.create()
             elif dice < 0.96:
                 self.change_mind()
@@ -80,7 +80,7 @@ class Hand(threading.Thread):
             vm, destination, options = self.chance.choice(list(self.load.originals)), "kvm", {}
         else:
             vm, destination = f"fake-{self.chance.randrange(1, self.load.vm_count + 1):06d}", "nowhere"
-            options = {"store": "file", "stop_source": True,
+            options = {"store": "file", "stop_source": True, "start": True,
                        "seconds": self.chance.choice([0, 0, 0, 1, 3]),
                        "reserve_bytes": self.chance.choice([0, 0, 8 * MIB, 20 * MIB]),
                        "stage_bytes": 0}
@@ -99,7 +99,7 @@ class Hand(threading.Thread):
         ids = list(self.load.accepted)
         recent = ids[-30:] if self.chance.random() < 0.7 else ids
         migration = self.chance.choice(recent)
-        verb = self.chance.choice(["cancel", "rollback", "rollback", "cleanup", "retry"])
+        verb = self.chance.choice(["cancel", "cancel", "rollback", "rollback", "cleanup", "retry"])
         self.act(verb, migration)
 
     def act(self, verb, migration):
