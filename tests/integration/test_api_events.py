@@ -115,7 +115,7 @@ def test_a_slow_reader_is_cut_off_and_resumes(api, rows):
         slow.sendall(b"GET /v1/events/stream?kind=job.slow HTTP/1.1\r\nHost: localhost\r\n"
                      b"X-Auth-Token: " + api.token.encode() + b"\r\n\r\n")
         text = slow.recv(100)
-        time.sleep(1.5)
+        time.sleep(4)
         for first in range(10000, 20000, 1000):  # 12 MB, five times what the ring holds
             insert(first, 1000)
             time.sleep(0.15)
