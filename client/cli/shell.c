@@ -60,8 +60,22 @@ static const char completion_head[] =
     "    migrations) guts migration list -f value -c id 2>/dev/null ;;\n"
     "    drivers) guts driver list -f value -c name 2>/dev/null ;;\n"
     "    sources|destinations|vms|nodes) guts \"${1%s}\" list -f value -c name 2>/dev/null ;;\n"
+    "    commands) printf '%s\\n' \"${commands// /-}\" ;;\n"
     "    *) printf '%s\\n' \"${1//|/$'\\n'}\" ;;\n"
     "    esac\n"
+    "}\n"
+    /* Not compgen -W: it expands its words, and a vm may be named $(anything). */
+    "_guts_offer() { # lines of standard input that begin with what was typed, quoted for the "
+    "shell\n"
+    "    local line quoted\n"
+    "    while IFS= read -r line; do\n"
+    "        [ -n \"$line\" ] || continue\n"
+    "        printf -v quoted %q \"$line\"\n"
+    "        case \"$quoted\" in\n"
+    "        \"$word\"*) COMPREPLY+=(\"$quoted\") ;;\n"
+    "        *) case \"$line\" in \"$word\"*) COMPREPLY+=(\"$quoted\") ;; esac ;;\n"
+    "        esac\n"
+    "    done\n"
     "}\n"
     "_guts() {\n"
     "    local word=\"${COMP_WORDS[COMP_CWORD]}\" before=\"${COMP_WORDS[COMP_CWORD-1]}\"\n"
@@ -77,14 +91,13 @@ static const char completion_tail[] =
     "    elif [ \"$value\" = - ]; then\n"
     "        :\n"
     "    elif [ -n \"$value\" ]; then\n"
-    "        COMPREPLY=($(compgen -W \"$(_guts_things \"$value\")\" -- \"$word\"))\n"
+    "        _guts_offer < <(_guts_things \"$value\")\n"
     "    elif [ -z \"$command\" ]; then\n"
-    "        COMPREPLY=($(compgen -W \"$(cut -d' ' -f\"$COMP_CWORD\" <<<\"$left\")\" -- "
-    "\"$word\"))\n"
+    "        _guts_offer < <(cut -d' ' -f\"$COMP_CWORD\" <<<\"$left\" | sort -u)\n"
     "    elif [ \"${word:0:1}\" = - ]; then\n"
-    "        COMPREPLY=($(compgen -W \"${options// /$'\\n'}\" -- \"$word\"))\n"
+    "        _guts_offer <<<\"${options// /$'\\n'}\"\n"
     "    elif [ -n \"$operands\" ]; then\n"
-    "        COMPREPLY=($(compgen -W \"$(_guts_things \"$operands\")\" -- \"$word\"))\n"
+    "        _guts_offer < <(_guts_things \"$operands\")\n"
     "    fi\n"
     "}\n"
     "complete -F _guts guts\n";
@@ -213,7 +226,7 @@ static int run_manual(struct session *session, const struct arguments *arguments
 }
 
 static const struct command commands[] = {
-    {"help", "[COMMAND]", 0, 3, "explain a command", NULL, 0, NULL, run_help, true},
+    {"help", "[COMMAND]", 0, 3, "explain a command", NULL, 0, "commands", run_help, true},
     {"complete", "", 0, 0, "print the completion for bash", NULL, 0, NULL, run_complete, true},
     {"manual", "", 0, 0, "print the manual page (troff)", NULL, 0, NULL, run_manual, true},
 };
