@@ -80,8 +80,8 @@ static void reject_settle(struct rabbit_bus *bus, const struct window_entry *ent
 {
     if (entry->fate == BUS_CONFIRMED)
         rabbit_ack(&bus->bus, entry->reject_tag);
-    else
-        bus->orphans = tag_consumer(bus, entry->reject_tag) != NULL;
+    else if (tag_consumer(bus, entry->reject_tag) != NULL)
+        bus->orphans = true; /* else it is of a former channel, and comes again by itself */
 }
 
 void fates_tell(struct rabbit_bus *bus)

@@ -4,6 +4,8 @@
 #include <sodium.h>
 #include <string.h>
 
+#include "common/base/utf8.h"
+
 #define CURSOR_KEY_MOST 1024
 #define CURSOR_VARIANT sodium_base64_VARIANT_URLSAFE_NO_PADDING
 
@@ -19,6 +21,16 @@ const char *page_cursor_format(struct arena *arena, const struct page_cursor *cu
     return sodium_bin2base64(arena_alloc(arena, size), size, bytes, length, CURSOR_VARIANT);
 }
 
+static bool is_text(const uint8_t *bytes, size_t length)
+{
+    size_t at = 0, size = 1;
+    while (at < length && size > 0) {
+        size = bytes[at] == '\0' ? 0 : utf8_character((const char *)bytes + at, length - at);
+        at += size;
+    }
+    return at == length;
+}
+
 bool page_cursor_parse(struct arena *arena, const char *text, struct page_cursor *ret_cursor,
                        struct error *err)
 {
@@ -27,7 +39,7 @@ bool page_cursor_parse(struct arena *arena, const char *text, struct page_cursor
     struct page_cursor cursor;
     if (sodium_base642bin(bytes, sizeof(bytes), text, strlen(text), NULL, &length, NULL,
                           CURSOR_VARIANT) != 0 ||
-        length < UUID_BYTES || memchr(bytes + UUID_BYTES, '\0', length - UUID_BYTES) != NULL ||
+        length < UUID_BYTES || !is_text(bytes + UUID_BYTES, length - UUID_BYTES) ||
         !uuid_from_bytes(bytes, UUID_BYTES, &cursor.id))
         return error_set(err, &FAULT_INVALID, "\"%.64s\" is no cursor of a page", text);
     cursor.key = arena_strndup(arena, (const char *)bytes + UUID_BYTES, length - UUID_BYTES);

@@ -50,6 +50,16 @@ static void a_key_with_a_nul_is_refused(void **state)
     assert_false(page_cursor_parse(arena, "AAAAAAAAAAAAAAAAAAAAAGEAYg", &cursor, &err));
 }
 
+static void a_key_that_is_no_text_is_refused(void **state)
+{
+    CLEANUP(arena_freep) struct arena *arena = arena_new();
+    struct page_cursor cursor;
+    struct error err = {0};
+    /* 16 bytes of id, then FF FE: the database would refuse it as a failure of ours */
+    assert_false(page_cursor_parse(arena, "AAAAAAAAAAAAAAAAAAAAAP_-", &cursor, &err));
+    assert_ptr_equal(err.fault, &FAULT_INVALID);
+}
+
 static void a_page_asks_for_one_row_more(void **state)
 {
     struct page page = {0};
@@ -71,6 +81,7 @@ int main(void)
         cmocka_unit_test(a_cursor_comes_back_as_it_went),
         cmocka_unit_test(other_texts_are_no_cursors),
         cmocka_unit_test(a_key_with_a_nul_is_refused),
+        cmocka_unit_test(a_key_that_is_no_text_is_refused),
         cmocka_unit_test(a_page_asks_for_one_row_more),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
