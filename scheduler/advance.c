@@ -216,7 +216,20 @@ static void carry_out(struct tick *tick, struct job *job, struct migration *migr
     case DECIDE_CLEANED:
         advance_move(tick, migration, MIGRATION_CLEANED, NULL, NULL);
         break;
+    case DECIDE_SETTLE_AGAIN:
+        migration->fact.retries++;
+        migration->fact.due_at =
+            tick->now_us + 1000 * decide_backoff_ms(migration->fact.retries,
+                                                    tick->scheduler->settings->retry_first_ms,
+                                                    tick->scheduler->settings->retry_most_ms);
+        tell(tick, migration, "migration.settle_retry", MIGRATION_UNKNOWN, end->fault,
+             end->fault_text);
+        break;
     case DECIDE_REST:
+        if (end->fault != NULL && job->fact.kind == JOB_ROLLBACK &&
+            lifecycle_is_final(migration->fact.state))
+            tell(tick, migration, "migration.settle_failed", MIGRATION_UNKNOWN, end->fault,
+                 end->fault_text);
         if (end->fault != NULL && migration->fact.state == MIGRATION_CLEANING) {
             set_fault(migration, end->fault, end->fault_text);
             tell(tick, migration, "migration.cleanup_failed", MIGRATION_UNKNOWN, end->fault,
@@ -231,8 +244,10 @@ static void plan_settle_check(struct tick *tick, struct job *job, struct migrati
 {
     bool is_undone = migration->fact.state == MIGRATION_ROLLED_BACK ||
                      migration->fact.state == MIGRATION_CANCELLED;
-    if (job->fact.kind == JOB_ROLLBACK && is_undone && job->fact.request_json == NULL)
-        migration->fact.due_at = tick->now_us + tick->scheduler->settings->takeover_ms * 1000;
+    if (job->fact.kind != JOB_ROLLBACK || !is_undone || job->fact.request_json != NULL)
+        return;
+    migration->fact.retries = 0;
+    migration->fact.due_at = tick->now_us + tick->scheduler->settings->takeover_ms * 1000;
 }
 
 static void end_migration_job(struct tick *tick, struct job *job, const struct job_end *end)
@@ -294,8 +309,9 @@ static void end_endpoint_job(struct tick *tick, struct job *job, const struct jo
     if (is_whole)
         *TICK_ADD(tick, &tick->sweeps) = (struct sweep_fact){
             !is_source,
-            {job->fact.owner_id, job->fact.project, job->fact.assigned_at, tick->now_us},
-            job->fact.id};
+            {job->fact.owner_id, job->fact.project, job->fact.assigned_at, tick->now_us}};
+    if (job->fact.kind != JOB_TEST)
+        *TICK_ADD(tick, &tick->pages_gone) = job->fact.id;
     tick_event(tick, job->fact.project, is_source ? "source.state" : "destination.state",
                is_done ? EVENT_INFO : EVENT_WARN, job->fact.owner_kind, &job->fact.owner_id,
                is_done ? job_kind_name(job->fact.kind) : end->fault_text, NULL);

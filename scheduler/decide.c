@@ -31,8 +31,9 @@ static enum decision decide_migrate(const struct decide_view *view)
 static enum decision decide_rollback(const struct decide_view *view)
 {
     bool is_done = view->outcome == OUTCOME_IS_DONE && !view->ledger_open;
-    if (lifecycle_is_final(view->state))
-        return DECIDE_REST; /* a settle check */
+    if (lifecycle_is_final(view->state)) /* a settle check */
+        return view->outcome != OUTCOME_IS_DONE && may_retry(view) ? DECIDE_SETTLE_AGAIN
+                                                                   : DECIDE_REST;
     if (is_done)
         return view->state == MIGRATION_CANCELLING ? DECIDE_CANCELLED : DECIDE_ROLLED_BACK;
     return may_retry(view) ? DECIDE_RETRY : DECIDE_FAIL;

@@ -22,7 +22,8 @@ enum decision {
     DECIDE_CANCELLED,
     DECIDE_ROLLED_BACK,
     DECIDE_CLEANED,
-    DECIDE_REST, /* stays where it stands */
+    DECIDE_SETTLE_AGAIN, /* a settle check that could not look at both ends */
+    DECIDE_REST,         /* stays where it stands */
 };
 
 struct decide_view {

@@ -153,7 +153,8 @@ static bool find_out(struct scheduler *scheduler, uint64_t expected, struct erro
 {
     struct leader_row row;
     uint64_t begun_ms = clock_mono_ms();
-    for (unsigned count = 0; clock_mono_ms() - begun_ms < scheduler->settings->leader_timeout_ms; count++) {
+    for (unsigned count = 0; clock_mono_ms() - begun_ms < scheduler->settings->leader_timeout_ms;
+         count++) {
         if (leader_read(scheduler->db, &row, err)) {
             if (row.term == scheduler->term && row.batch >= expected)
                 return true;

@@ -58,7 +58,6 @@ struct catalogue_page {
 struct sweep_fact {
     bool is_catalogue;
     struct inventory_place place;
-    struct uuid job_id;
 };
 struct outgoing {
     struct bus_publication publication;
@@ -82,6 +81,7 @@ struct tick {
     TICK_LIST(struct inventory_page) inventories;
     TICK_LIST(struct catalogue_page) catalogues;
     TICK_LIST(struct sweep_fact) sweeps;
+    TICK_LIST(struct uuid) pages_gone; /* jobs whose end makes their pages useless */
     TICK_LIST(struct endpoint_change) endpoints;
     TICK_LIST(struct wish_outcome) wishes;
     TICK_LIST(struct node *) nodes;

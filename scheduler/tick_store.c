@@ -91,10 +91,12 @@ static bool store_found(struct tick *tick, struct db *db, struct error *err)
         const struct sweep_fact *sweep = &tick->sweeps.items[i];
         if (!(sweep->is_catalogue
                   ? catalogue_fact_sweep(db, &sweep->place.source_id, sweep->place.refresh, err)
-                  : inventory_sweep(db, &sweep->place, err)) ||
-            !job_page_delete(db, &sweep->job_id, err))
+                  : inventory_sweep(db, &sweep->place, err)))
             return false;
     }
+    for (size_t i = 0; i < tick->pages_gone.count; i++)
+        if (!job_page_delete(db, &tick->pages_gone.items[i], err))
+            return false;
     for (size_t i = 0; i < tick->endpoints.count; i++)
         if (!endpoint_fact_save(db, &tick->endpoints.items[i], err))
             return false;

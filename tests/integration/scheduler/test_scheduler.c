@@ -243,6 +243,22 @@ static void nothing_vanishes_before_all_pages_have_come(void **state)
                      1);
 }
 
+static void a_failed_discovery_leaves_no_pages(void **state)
+{
+    struct uuid wish = world_wish(&world, "refresh", OWNER_SOURCE, &world.source);
+    rounds(1);
+    struct world_job *job = world_node_job(&one, &world.source);
+    assert_non_null(job);
+    world_node_page(&one, job, 1, false, "first");
+    world_turn(&world, 1);
+    assert_int_equal(world_number(&world, "SELECT COUNT(*) FROM pages", NULL), 1);
+    world_node_finish(&one, job, FAILED, "unreachable");
+    rounds(2);
+    assert_string_equal(world_text(&world, "SELECT state FROM wishes WHERE id = ?", &wish),
+                        "failed");
+    assert_int_equal(world_number(&world, "SELECT COUNT(*) FROM pages", NULL), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 int main(void)
 {
@@ -259,6 +275,7 @@ int main(void)
         TEST(a_dry_run_ends_as_cancelled_with_its_answer),
         TEST(cleanup_is_refused_before_verified_and_done_after),
         TEST(nothing_vanishes_before_all_pages_have_come),
+        TEST(a_failed_discovery_leaves_no_pages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
