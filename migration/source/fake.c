@@ -189,7 +189,9 @@ static bool effect(struct fake_source *fake, const char *deed, const char *key, 
 static bool set_power(struct fake_source *fake, const char *key, bool on, struct error *err)
 {
     CLEANUP(xfreep) char *file = xasprintf("vms/%s", key);
-    return effect(fake, on ? "power_on" : "power_off", key, file, on ? "on" : "off", NULL, err);
+    CLEANUP(xfreep) char *by = xasprintf("vms/%s.by", key);
+    return effect(fake, on ? "power_on" : "power_off", key, file, on ? "on" : "off", NULL, err) &&
+           fake_world_put(fake->world, by, UUID_TEXT(work_owner(fake->work)), err);
 }
 
 static bool fake_stop(struct source *source, const struct vm *vm, struct error *err)
@@ -306,6 +308,19 @@ static bool fake_undo(struct source *source, const struct ledger_entry *entry,
     return true;
 }
 
+/* A later migration of the vm may have stopped it for itself: that is not ours to mend. */
+static bool was_switched_by_us(struct fake_source *fake, const char *key, bool *ret_ours,
+                               struct error *err)
+{
+    CLEANUP(buffer_fini) struct buffer text = {0};
+    CLEANUP(xfreep) char *by = xasprintf("vms/%s.by", key);
+    bool exists = false;
+    if (!fake_world_get(fake->world, by, &text, &exists, err))
+        return false;
+    *ret_ours = exists && strcmp(text.data, UUID_TEXT(work_owner(fake->work))) == 0;
+    return true;
+}
+
 static bool fake_settle(struct source *source, const struct ledger_entry *entry, bool *ret_mended,
                         struct error *err)
 {
@@ -315,12 +330,14 @@ static bool fake_settle(struct source *source, const struct ledger_entry *entry,
     CLEANUP(xfreep)
     char *file = strcmp(entry->kind, "snapshot") == 0 ? snapshot_file(fake, entry->key)
                                                       : xasprintf("vms/%s", entry->key);
-    bool exists = false;
-    if (!fake_world_get(fake->world, file, &text, &exists, err))
+    bool exists = false, ours = false;
+    if (!fake_world_get(fake->world, file, &text, &exists, err) ||
+        !was_switched_by_us(fake, entry->key, &ours, err))
         return false;
-    bool strayed = strcmp(entry->kind, "snapshot") == 0
-                       ? exists
-                       : was_on(entry) && exists && vm_power_parse(text.data) == VM_POWER_OFF;
+    bool strayed =
+        strcmp(entry->kind, "snapshot") == 0
+            ? exists
+            : ours && was_on(entry) && exists && vm_power_parse(text.data) == VM_POWER_OFF;
     *ret_mended = strayed;
     return !strayed || fake_undo(source, entry, &state, err);
 }

@@ -6,7 +6,8 @@
  *     log           one JSON object a line, appended under the lock: at_us, mono_ms, owner, job,
  *                   attempt, run, end, deed, key, detail
  *     control.json  an array of rules, read before each deed (see fake_world.c)
- *     vms/          a vm's power once somebody changed it, and its generation ("vm-0001.generation")
+ *     vms/          a vm's power once somebody changed it, and its generation ("vm-0001.generation"),
+ *                   and who switched it last ("vm-0001.by")
  *     snapshots/    one file each
  *     disks/        <migration>-<attempt>-<number>
  *     servers/      <id>.json; names may be double

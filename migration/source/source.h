@@ -62,7 +62,8 @@ struct source_driver {
     bool (*undo)(struct source *source, const struct ledger_entry *entry,
                  enum ledger_state *ret_state, struct error *err);
     /* Looks whether an entry that was undone is undone still, and undoes it again if not: a late deed of
-     * an older attempt may have come after. */
+     * an older attempt may have come after. Mends only what this migration itself did: another one
+     * may hold the vm by now. */
     bool (*settle)(struct source *source, const struct ledger_entry *entry, bool *ret_mended,
                    struct error *err);
     /* Accepts the result: drops what served only the way back (cleanup). Same shape as undo. */

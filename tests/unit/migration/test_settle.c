@@ -71,6 +71,29 @@ static void a_settle_check_mends_what_strayed_at_both_ends(void **state)
         assert_int_equal(play->ledger[i].state, LEDGER_UNDONE);
 }
 
+static void a_vm_that_a_later_migration_stopped_is_left_alone(void **state)
+{
+    struct play *play = *state;
+    const char *on = ", \"power\": \"on\"";
+    play_assign(
+        play,
+        &(struct wish){.kind = JOB_MIGRATE, .settings = on, .options = "{\"stop_source\": true}"});
+    AWAIT(play, play->finishes == 1);
+    play->job = uuid_new();
+    play_assign(play, &(struct wish){.kind = JOB_ROLLBACK, .attempt = 2, .settings = on});
+    AWAIT(play, play->finishes == 2);
+    put_in_world(play, "vms/vm-000001", "off");
+    put_in_world(play, "vms/vm-000001.by", "01990000-0000-7000-8000-000000000000");
+    play->job = uuid_new();
+    play_assign(play, &(struct wish){.kind = JOB_ROLLBACK,
+                                     .attempt = 3,
+                                     .settings = on,
+                                     .request = "{\"settle\":true}"});
+    AWAIT(play, play->finishes == 3);
+    assert_string_equal(play->fault_text, "");
+    assert_int_equal(play_count_deeds(play, "power_on"), 2); /* server, rollback */
+}
+
 static void a_settle_check_of_a_fenced_attempt_touches_nothing(void **state)
 {
     struct play *play = *state;
@@ -114,6 +137,7 @@ int main(int argc, char **argv)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, play_set_up, play_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(a_settle_check_mends_what_strayed_at_both_ends),
+        TEST(a_vm_that_a_later_migration_stopped_is_left_alone),
         TEST(a_settle_check_of_a_fenced_attempt_touches_nothing),
         TEST(a_worker_has_an_environment_of_its_own_and_hides_its_memory),
     };
