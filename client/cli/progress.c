@@ -37,6 +37,7 @@ struct row {
     size_t disk_count;
     struct meter disks[DISKS_SHOWN];
     struct meter sum; /* of all disks, also of those that are not shown */
+    char *why;        /* it does not go on, as it was said last; NULL: not said */
     uint64_t said_ms; /* plain mode: when its last line was written */
 };
 
@@ -72,6 +73,7 @@ void progress_free(struct progress *progress)
         tdelete(row, &progress->tree, compare_rows);
         progress->rows = row->next;
         free(row->name);
+        free(row->why);
         free(row);
     }
     free(progress);
@@ -186,6 +188,39 @@ static void say_plain(FILE *out, struct row *row, uint64_t now_ms, bool changed,
     row->said_ms = now_ms;
 }
 
+/* "2 node_disabled, 1 space": why no node takes it. */
+static void count_reasons(const json_t *migration, struct buffer *text)
+{
+    const char *reason;
+    json_t *count;
+    json_object_foreach((json_t *)output_field(migration, "waiting.reasons.counts"), reason, count)
+        buffer_printf(text, "%s%" JSON_INTEGER_FORMAT " %s", text->length > 0 ? ", " : "",
+                      json_integer_value(count), reason);
+}
+
+/* Says once what holds up one that moves: a fault after which it is tried again, or nodes that do not
+ * take it. */
+static void say_why(struct progress *progress, struct row *row, const json_t *migration)
+{
+    CLEANUP(buffer_fini) struct buffer text = {0};
+    const char *code = output_text(migration, "fault.code");
+    bool waits = strcmp(row->state, "PENDING") == 0 || strcmp(row->state, "SCHEDULED") == 0;
+    if (code[0] != '\0')
+        buffer_printf(&text, "%s [%s]%s", output_text(migration, "fault.detail"), code,
+                      waits ? "; it is tried again" : "");
+    else
+        count_reasons(migration, &text);
+    if (row->resting || text.length == 0)
+        return;
+    CLEANUP(xfreep) char *why = output_clean(text.data);
+    if (row->why != NULL && strcmp(row->why, why) == 0)
+        return;
+    progress_say(progress, "%s: %s%s", row->name,
+                 code[0] != '\0' ? "" : "no node takes it yet: ", why);
+    free(row->why);
+    row->why = xstrdup(why);
+}
+
 void progress_update(struct progress *progress, const json_t *migration)
 {
     struct row *row = find_row(progress, migration);
@@ -206,6 +241,7 @@ void progress_update(struct progress *progress, const json_t *migration)
             json_array_size(disks) < DISKS_SHOWN ? json_array_size(disks) : DISKS_SHOWN;
     for (size_t i = 0; i < row->disk_count; i++)
         update_meter(&row->disks[i], json_array_get(disks, i), now_ms);
+    say_why(progress, row, migration);
     if (!progress->terminal && (changed || !row->resting))
         say_plain(progress->out, row, now_ms, changed, progress->count > PLAIN_MOST);
     else if (progress->terminal && row->resting && !was_resting)
