@@ -243,6 +243,7 @@ static bool rabbit_next(struct bus *base, uint64_t timeout_ms, int extra_fd,
     struct rabbit_bus *bus = rabbit_of(base);
     uint64_t until = clock_mono_ms() + timeout_ms, now;
 
+    link_let_go(&bus->out);
     consumers_sweep(bus);
     if (++bus->turns % CONFIRM_TURN == 0)
         tend(bus);

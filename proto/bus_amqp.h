@@ -58,12 +58,17 @@ struct link {
     size_t address;    /* of the settings' list, the one that is tried */
     unsigned failures; /* since the last time it was up */
     uint64_t retry_at_ms;
+    bool gathers; /* see link_gather */
     char error[160];
 };
 
 void link_init(struct link *link, enum link_role role, const struct bus_settings *settings,
                const char *connection_name, int wake_fd);
 void link_fini(struct link *link);
+/* What is sent from now on leaves in full packets, the rest with link_let_go (or after the 200 ms that
+ * tcp(7) gives TCP_CORK): a burst of small messages costs both ends a fraction of the wake-ups. */
+void link_gather(struct link *link);
+void link_let_go(struct link *link);
 /* Dials when it is time to, takes over a connection that is ready: true when it has just come up. */
 bool link_tend(struct link *link);
 /* Leaves the connection; the next dial follows after a pause, or at once. */

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proto/bus_amqp.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/socket.h>
 #include <sys/time.h>
 
 #include "common/base/clock.h"
@@ -37,6 +40,27 @@ void link_fini(struct link *link)
     amqp_connection_close(link->connection, AMQP_REPLY_SUCCESS);
     amqp_destroy_connection(link->connection);
     link->connection = NULL;
+}
+
+static void cork(struct link *link, bool gathers)
+{
+    int value = gathers;
+
+    if (link->gathers == gathers || !link->connection)
+        return;
+    /* A socket that refuses sends at once, which is right too. */
+    setsockopt(link_fd(link), IPPROTO_TCP, TCP_CORK, &value, sizeof(value));
+    link->gathers = gathers;
+}
+
+void link_gather(struct link *link)
+{
+    cork(link, true);
+}
+
+void link_let_go(struct link *link)
+{
+    cork(link, false);
 }
 
 static void link_fail(struct link *link, const char *why)
@@ -90,6 +114,7 @@ void link_drop(struct link *link, const char *why)
     if (link->connection)
         amqp_destroy_connection(link->connection);
     link->connection = NULL;
+    link->gathers = false;
     if (why)
         link_fail(link, why);
     else

@@ -56,6 +56,7 @@ void out_pump(struct rabbit_bus *bus)
     amqp_frame_t frame;
     bool was_up = bus->out.connection != NULL;
 
+    link_let_go(&bus->out);
     while (link_read(&bus->out, &frame) > 0) {
         if (!link_handle(&bus->out, &frame, &bus->blocked)) {
             if (frame.frame_type == AMQP_FRAME_METHOD)
@@ -166,6 +167,7 @@ static bool send(struct rabbit_bus *bus, const struct bus_publication *publicati
         out_lost(bus);
         return error_set(err, &FAULT_UNAVAILABLE, "%s", bus->out.error);
     }
+    link_gather(&bus->out);
     status = amqp_basic_publish(bus->out.connection, PUBLISH_CHANNEL,
                                 bytes_of(publication->exchange), bytes_of(publication->routing_key),
                                 publication->mandatory, false, properties, body);

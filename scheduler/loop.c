@@ -20,6 +20,7 @@
 #define REPEATS_MOST 10
 #define BEAT_MS 5000
 #define COUNT_STATES_MS 30000
+#define DUE_STEP_FIRST 64
 
 #define APART_MOST                                                                                 \
     64 /* rows of one kind that are looked at one by one, before messages have their turn */
@@ -47,7 +48,11 @@ static bool look(struct tick *tick, unsigned parts, size_t most, struct error *e
         ((parts & DUE_NODES) && (!node_life_sweep(tick, err) || !assign_sweep(tick, err))))
         return false;
     scheduler->looked_ms = tick->now_ms;
-    if (jobs == most || migrations == most || wishes == most)
+    bool has_more = jobs == most || migrations == most || wishes == most;
+    scheduler->due_step = DUE_STEP_FIRST;
+    if (has_more && most >= DUE_STEP_FIRST)
+        scheduler->due_step = most + most / 2;
+    if (has_more)
         scheduler->look_now = true;
     return true;
 }
@@ -213,6 +218,28 @@ static uint64_t wait_ms(const struct scheduler *scheduler)
     return most - since_ms;
 }
 
+/* A call for thousands must not keep its first jobs waiting: the first looks are short. */
+static size_t due_most(const struct scheduler *scheduler)
+{
+    size_t most = (size_t)scheduler->settings->batch_due;
+    size_t step = scheduler->due_step > 0 ? scheduler->due_step : DUE_STEP_FIRST;
+    return step < most ? step : most;
+}
+
+/* While more is due than one look takes, messages and looks take turns: an answer waits for one look
+ * at most. */
+static bool is_time_to_look(struct scheduler *scheduler, const struct inbox *inbox)
+{
+    bool has_backlog = scheduler->due_step > DUE_STEP_FIRST;
+    if (!inbox->hinted && wait_ms(scheduler) > 0)
+        return false;
+    scheduler->skipped_look =
+        has_backlog && !scheduler->skipped_look && inbox->items.count > (inbox->hinted ? 1 : 0);
+    if (scheduler->skipped_look)
+        scheduler->look_now = true; /* a hint is not forgotten */
+    return !scheduler->skipped_look;
+}
+
 static void lead(struct scheduler *scheduler, int signal_fd)
 {
     struct error err;
@@ -221,8 +248,8 @@ static void lead(struct scheduler *scheduler, int signal_fd)
     const struct batch batch = {
         .items = inbox.items.items,
         .count = inbox.items.count,
-        .looks = inbox.hinted || wait_ms(scheduler) == 0 ? DUE_ALL : 0,
-        .due_most = (size_t)scheduler->settings->batch_due,
+        .looks = is_time_to_look(scheduler, &inbox) ? DUE_ALL : 0,
+        .due_most = due_most(scheduler),
     };
     if (batch.count > 0 || batch.looks != 0) {
         if (run(scheduler, &batch, &err))

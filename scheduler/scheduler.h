@@ -54,7 +54,9 @@ struct scheduler {
     struct place_words staging_sources, staging_destinations; /* drivers that stage */
 
     /* Between ticks. */
-    bool look_now; /* a hint came, or the last look found as much as it could take */
+    bool look_now;     /* a hint came, or the last look found as much as it could take */
+    size_t due_step;   /* rows taken by the next look: few after a rest, more while more are due */
+    bool skipped_look; /* the last turn was for messages alone */
     uint64_t looked_ms, beaten_ms;
     bool place_again; /* the last placing ended at its bound */
     uint64_t last_cookie;

@@ -246,8 +246,7 @@ static void *work(void *context)
     await_queues(worker);
     for (size_t i = 0; i < worker->count; i++) {
         report(worker, &worker->nodes[i]);
-        worker->nodes[i].report_at_ms =
-            clock_mono_ms() + report_ms + report_ms * i / worker->count;
+        worker->nodes[i].report_at_ms = clock_mono_ms() + report_ms + report_ms * i / worker->count;
     }
     atomic_fetch_add(&ready_count, 1);
     while (!atomic_load(&is_ended)) {
