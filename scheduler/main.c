@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * guts-scheduler: the wiring diagram. */
+#include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -15,6 +17,7 @@
 
 #define LOOP_DEADLINE_MS 30000
 #define END_MOST_MS 4000 /* whatever hangs then is left to the kernel */
+#define WATCH_MS 200     /* a signal that the loop has not read yet is looked at again */
 #define EXIT_FAILED 1
 /* A session of a scheduler is never silent for longer than idle_interval_ms; a frozen one ends soon. */
 #define WAIT_TIMEOUT_MOST_MS 10000
@@ -71,12 +74,31 @@ static void *end_in_time(void *context)
     _exit(0);
 }
 
+/* The loop may be deep in a query that a frozen database never answers: it does not read signals then. */
+static void *watch_signals(void *context)
+{
+    struct pollfd signals = {.fd = daemon_signal_fd(context), .events = POLLIN};
+    sigset_t pending;
+    for (;;) {
+        sigemptyset(&pending);
+        if (poll(&signals, 1, -1) > 0 && sigpending(&pending) == 0 &&
+            (sigismember(&pending, SIGTERM) == 1 || sigismember(&pending, SIGINT) == 1))
+            return end_in_time(NULL);
+        usleep(WATCH_MS * 1000);
+    }
+}
+
+static void in_background(void *(*function)(void *context), void *context)
+{
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, function, context) == 0)
+        pthread_detach(thread);
+}
+
 static void end(void)
 {
     struct error err;
-    pthread_t watch;
-    if (pthread_create(&watch, NULL, end_in_time, NULL) == 0)
-        pthread_detach(watch);
+    in_background(end_in_time, NULL);
     if (scheduler.leads)
         leadership_release(&scheduler);
     if (!service_leave(scheduler.store, scheduler.name, &err))
@@ -114,6 +136,7 @@ int main(int argc, char **argv)
     if (daemon == NULL)
         return status;
     begin();
+    in_background(watch_signals, daemon);
     if (!health_serve(scheduler.health, settings.metrics_listen, &server, &err)) {
         log_fault(LOG_ERROR_LEVEL, "start_failed", &err);
         return EXIT_FAILED;

@@ -87,6 +87,15 @@ def test_every_daemon_ends_politely_within_five_seconds(platform):
     platform.wait_state(migration, "VERIFIED", 120)
 
 
+def test_a_frozen_database_does_not_hold_a_scheduler_that_is_told_to_end(platform):
+    platform.start(1)
+    platform.database.freeze()
+    time.sleep(1)  # it is in the middle of a query then
+    took = platform.daemons["scheduler"].stop(10)
+    platform.database.thaw()
+    assert took < 6.0, took
+
+
 def test_daemons_idle_cheaply(platform):
     platform.start(1)
     time.sleep(3)
