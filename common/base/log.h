@@ -41,7 +41,8 @@ void log_scope_end(struct log_scope *scope);
 #define LOG_SCOPE_NAME2(line) log_scope_##line
 #define LOG_SCOPE_NAME(line) LOG_SCOPE_NAME2(line)
 #define LOG_SCOPE(key, value)                                                                      \
-    CLEANUP(log_scope_end) __attribute__((__unused__))                                             \
-    struct log_scope LOG_SCOPE_NAME(__LINE__) = log_scope_begin(key, value)
+    CLEANUP(log_scope_end)                                                                         \
+    __attribute__((__unused__)) struct log_scope LOG_SCOPE_NAME(__LINE__) =                        \
+        log_scope_begin(key, value)
 
 #endif
