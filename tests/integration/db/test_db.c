@@ -255,12 +255,12 @@ static void of_two_that_want_each_others_rows_one_loses(void **state)
     OK(insert(world.db, 1, &err));
     OK(insert(world.db, 2, &err));
     assert_int_equal(pipe(ready), 0);
+    struct db *own = db_new(&settings);
+    OK(db_begin(own, &err));
+    OK(raise_text(own, 1, &err)); /* before the other begins: else it may pass unhindered */
     pid_t child = fork();
     if (child == 0)
-        _exit(hold_two_want_one(ready[1]));
-    struct db *own = db_new(&settings); /* a connection is not shared with a child */
-    OK(db_begin(own, &err));
-    OK(raise_text(own, 1, &err));
+        _exit(hold_two_want_one(ready[1])); /* with a connection of its own; ours it leaves alone */
     assert_int_equal(read(ready[0], &byte, 1), 1);
     bool done = raise_text(own, 2, &err) && db_commit(own, &err);
     assert_true(done || err.fault == &FAULT_DB_DEADLOCK);
