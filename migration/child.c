@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/base/crashpoint.h"
 #include "common/base/file.h"
 #include "common/base/memory.h"
 #include "migration/channel.h"
@@ -94,6 +95,12 @@ static void choose_environment(char *ret_environment[ENVIRONMENT_MOST])
                 ret_environment[count++] = *text;
         }
     }
+#ifdef GUTS_CRASHPOINTS
+    for (char **text = environ; *text; text++) {
+        if (strncmp(*text, CRASHPOINT_ENVIRONMENT "=", strlen(CRASHPOINT_ENVIRONMENT "=")) == 0)
+            ret_environment[count++] = *text;
+    }
+#endif
     ret_environment[count] = NULL;
 }
 

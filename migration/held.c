@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/base/clock.h"
+#include "common/base/crashpoint.h"
 #include "common/base/file.h"
 #include "common/base/log.h"
 #include "migration/held_inside.h"
@@ -159,6 +160,7 @@ void held_drop(struct held *held)
     struct error err;
     if (held->state == HELD_GONE)
         return;
+    crashpoint("before_drop");
     lease_want(held->page, WANTED_FENCED);
     end_worker(held);
     if (!file_remove_tree(held->directory, &err)) {
@@ -167,6 +169,7 @@ void held_drop(struct held *held)
         return;
     }
     held->state = HELD_GONE;
+    crashpoint("after_drop");
 }
 
 /* -- results ------------------------------------------------------------------------------------------- */

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/base/crashpoint.h"
 #include "common/base/log.h"
 #include "migration/handover.h"
 #include "migration/held_inside.h"
@@ -62,7 +63,9 @@ static void start(struct held *held, const struct held_context *context, uint64_
     held->last_words[0] = '\0';
     held->life_ms = now_ms;
     held->state = HELD_RUNNING;
-    if (start_worker(held, context, &err)) {
+    bool started = start_worker(held, context, &err);
+    crashpoint("worker_started");
+    if (started) {
         log_info("worker_started", "run %u, pid %d", held->token.run, (int)held->child.pid);
         context->on_change(context->context, held);
         return;
@@ -106,6 +109,7 @@ static void take_result(struct held *held, const void *data, size_t length)
         return;
     buffer_clear(&held->result);
     buffer_append(&held->result, data, length);
+    crashpoint("result_taken");
 }
 
 static void take_frame(struct held *held, const struct held_context *context,
@@ -180,6 +184,7 @@ static void watch(struct held *held, const struct held_context *context, uint64_
     read_words(held);
     if (ended) {
         int status = child_reap(&held->child);
+        crashpoint("worker_ended");
         held_ended(held, context, status, now_ms);
     } else if (now_ms >= deadline(held, context)) {
         held->stalled = held->result.length == 0 && held->cancelled_ms == 0;

@@ -9,6 +9,7 @@
  */
 #include <string.h>
 
+#include "common/base/crashpoint.h"
 #include "migration/steps.h"
 
 struct copies {
@@ -69,6 +70,7 @@ static void watch(struct copying *copy, bool on)
 static bool flushed(void *context, const struct copy_chunk *chunks, size_t count, struct error *err)
 {
     struct copying *copy = context;
+    crashpoint("after_data_flush");
     for (size_t i = 0; i < count; i++)
         copy_digests_set(copy->digests, &chunks[i]);
     return progress_add_chunks(copy->all->run->progress, copy->index, chunks, count,

@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "common/base/crashpoint.h"
 #include "migration/steps.h"
 #include "proto/codec.h"
 
@@ -158,9 +159,11 @@ static bool open_end(struct run *run, struct error *err)
 static bool run_step(struct run *run, const char *name, bool (*deed)(struct run *, struct error *),
                      struct error *err)
 {
+    crashpoint("before_step", name);
     work_tell_step(run->work, name, WORK_STEP_RUNNING, NULL);
     bool good = open_end(run, err) && deed(run, err);
     work_tell_step(run->work, name, good ? WORK_STEP_DONE : WORK_STEP_FAILED, good ? NULL : err);
+    crashpoint("after_step", name);
     return good;
 }
 

@@ -6,6 +6,7 @@
  */
 #include <string.h>
 
+#include "common/base/crashpoint.h"
 #include "migration/steps.h"
 
 typedef bool undo_function(struct run *run, const struct ledger_entry *entry,
@@ -49,7 +50,9 @@ static bool settle_one(struct run *run, const struct ledger_entry *entry, undo_f
     struct error settled;
     if (!work_claim(run->work, &claimed, err) || !work_fence(run->work, err))
         return false;
-    if (deed(run, &claimed, &state, err))
+    bool done = deed(run, &claimed, &state, err);
+    crashpoint("after_deed", claimed.kind);
+    if (done)
         return work_settle(run->work, &claimed, state, claimed.detail, err);
     if (err->fault == &FAULT_FENCED || err->fault == &FAULT_CANCELLED)
         return false;
@@ -69,9 +72,11 @@ static bool tell_and_settle(struct run *run, const struct ledger_entry *entry, c
 {
     char name[32];
     name_entry(entry, verb, name);
+    crashpoint("before_step", verb, entry->kind);
     work_tell_step(run->work, name, WORK_STEP_RUNNING, NULL);
     bool good = settle_one(run, entry, deed, err);
     work_tell_step(run->work, name, good ? WORK_STEP_UNDONE : WORK_STEP_FAILED, good ? NULL : err);
+    crashpoint("after_step", verb, entry->kind);
     return good;
 }
 
@@ -167,10 +172,12 @@ static bool settle_ends(struct run *run, struct error *err)
 
 static bool check_settled(struct run *run, struct error *err)
 {
+    crashpoint("before_step", "check_settled");
     work_tell_step(run->work, "settle", WORK_STEP_RUNNING, NULL);
     bool good = settle_ends(run, err);
     work_tell_step(run->work, "settle", good ? WORK_STEP_DONE : WORK_STEP_FAILED,
                    good ? NULL : err);
+    crashpoint("after_step", "check_settled");
     return good;
 }
 

@@ -11,6 +11,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "common/base/crashpoint.h"
 #include "common/base/file.h"
 #include "common/base/memory.h"
 
@@ -18,8 +19,19 @@
 
 struct journal {
     int fd;
-    uint64_t end; /* of the valid records */
+    uint64_t end;           /* of the valid records */
+    enum journal_kind last; /* appended here; 0: none */
 };
+
+const char *journal_kind_name(enum journal_kind kind)
+{
+    static const char *const names[] = {
+        [JOURNAL_JOB] = "job",       [JOURNAL_RUN] = "run",           [JOURNAL_WORKER] = "worker",
+        [JOURNAL_STEP] = "step",     [JOURNAL_IDENTITY] = "identity", [JOURNAL_CHUNKS] = "chunks",
+        [JOURNAL_LEDGER] = "ledger", [JOURNAL_RESULT] = "result",     [JOURNAL_CRASH] = "crash",
+    };
+    return kind < COUNT_OF(names) && names[kind] ? names[kind] : "unknown";
+}
 
 static void put_32(uint8_t *into, uint32_t value)
 {
@@ -137,9 +149,12 @@ bool journal_append(struct journal *journal, enum journal_kind kind, const void 
     put_32(head + 12, (uint32_t)(sum >> 32));
     buffer_append(&record, head, sizeof(head));
     buffer_append(&record, data, length);
+    crashpoint("before_journal_append", journal_kind_name(kind));
     if (!file_pwrite_all(journal->fd, record.data, record.length, journal->end, err))
         return error_prefix(err, "appending to the journal");
     journal->end += record.length;
+    journal->last = kind;
+    crashpoint("before_journal_flush", journal_kind_name(kind));
     return true;
 }
 
@@ -147,6 +162,8 @@ bool journal_sync(struct journal *journal, struct error *err)
 {
     if (fdatasync(journal->fd) != 0)
         return error_set_errno(err, errno, "syncing the journal");
+    if (journal->last)
+        crashpoint("after_journal_flush", journal_kind_name(journal->last));
     return true;
 }
 

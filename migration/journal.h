@@ -34,6 +34,8 @@ enum journal_kind {
     JOURNAL_CRASH = 9,    /* a worker ended without a result */
 };
 
+const char *journal_kind_name(enum journal_kind kind); /* "job", "run", … */
+
 struct journal;
 /* Opens or creates the journal in a directory; cuts a torn tail; what stands there is durable. */
 bool journal_open(const char *directory, struct journal **ret_journal,

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "common/base/clock.h"
+#include "common/base/crashpoint.h"
 #include "common/base/file.h"
 #include "common/base/log.h"
 #include "common/daemon/metrics.h"
@@ -95,6 +96,7 @@ static bool recover_all(struct node *node, struct error *err)
         if (!pool_jobs_each(&node->pools[i], recover, node, err))
             return false;
     }
+    crashpoint("recovered");
     log_info("jobs_recovered", "%zu jobs stand in journals", node->job_count);
     return true;
 }

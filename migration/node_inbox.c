@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/base/clock.h"
+#include "common/base/crashpoint.h"
 #include "common/base/log.h"
 #include "common/daemon/metrics.h"
 #include "migration/destination/destination.h"
@@ -252,9 +253,11 @@ void node_receive(struct node *node, const struct bus_message *message)
 {
     CLEANUP(arena_freep) struct arena *arena = arena_new();
     struct error err;
+    crashpoint("before_message", message_type_name(message->type));
     bool good = message->type == MESSAGE_JOB_ASSIGN ? receive_assign(node, message, arena, &err)
                                                     : receive_other(node, message, arena, &err);
     if (good) {
+        crashpoint("after_message", message_type_name(message->type));
         bus_ack(node->plan.bus, message->tag);
         return;
     }

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "common/base/crashpoint.h"
+
 static bool is_done(const struct run *run, const char *name)
 {
     return progress_step(run->progress, name) != NULL;
@@ -26,14 +28,17 @@ static bool run_one(struct run *run, const struct step *step, struct error *err)
 {
     if (!work_go_on(run->work, err))
         return false;
+    crashpoint("before_step", step->name);
     work_tell_step(run->work, step->name, WORK_STEP_RUNNING, NULL);
     json_decref(run->state);
     run->state = json_object();
     bool good = step->run(run, err);
+    crashpoint("after_deed", step->name);
     if (good && !step->until)
         good = progress_set_step(run->progress, step->name, run->state, err);
     work_tell_step(run->work, step->name, good ? WORK_STEP_DONE : WORK_STEP_FAILED,
                    good ? NULL : err);
+    crashpoint("after_step", step->name);
     return good;
 }
 

@@ -6,8 +6,17 @@
 #include <string.h>
 
 #include "common/base/clock.h"
+#include "common/base/crashpoint.h"
 #include "migration/work_state.h"
 #include "proto/codec.h"
+
+/* How an entry is written: a cancel ends the wait only of what may be dropped. */
+struct writing {
+    const char *name;
+    bool may_drop;
+};
+static const struct writing intending = {"intend", true}, claiming = {"claim", true},
+                            making = {"made", false}, settling = {"settle", false};
 
 static void copy_texts(struct arena *arena, struct ledger_entry *entry)
 {
@@ -103,17 +112,18 @@ static struct ledger_entry *keep(struct work *work, const struct ledger_entry *s
     return work->ledger[work->ledger_count++];
 }
 
-static bool ask(struct work *work, const struct ledger_entry *entry, bool may_drop,
+static bool ask(struct work *work, const struct ledger_entry *entry, const struct writing *how,
                 const struct ledger_entry **ret_stored, struct error *err)
 {
     CLEANUP(buffer_fini) struct buffer packed = {0};
     pthread_mutex_lock(&work->mutex);
     work->answered = false;
     pack_write(work, ++work->write_number, entry, &packed);
-    bool good = await_answer(work, &packed, may_drop, err) && judge(work, err);
+    bool good = await_answer(work, &packed, how->may_drop, err) && judge(work, err);
     struct ledger_entry *stored = good ? keep(work, &work->answer) : NULL;
     struct ledger_entry copy = good ? *stored : (struct ledger_entry){0};
     pthread_mutex_unlock(&work->mutex);
+    crashpoint("ledger_answered", how->name, entry->kind);
     if (good && !progress_set_ledger(work->plan.progress, &copy, err))
         return error_prefix(err, "journal");
     if (good && ret_stored)
@@ -122,7 +132,7 @@ static bool ask(struct work *work, const struct ledger_entry *entry, bool may_dr
 }
 
 /* A number is taken and answered by one thread at a time. */
-static bool exchange(struct work *work, const struct ledger_entry *entry, bool may_drop,
+static bool exchange(struct work *work, const struct ledger_entry *entry, const struct writing *how,
                      const struct ledger_entry **ret_stored, struct error *err)
 {
     struct ledger_entry whole = *entry;
@@ -131,9 +141,11 @@ static bool exchange(struct work *work, const struct ledger_entry *entry, bool m
     for (size_t i = 0; i < COUNT_OF(texts); i++)
         *texts[i] = *texts[i] ? *texts[i] : "";
     whole.attempt = work->token.attempt;
+    crashpoint("before_ledger_write", how->name, whole.kind);
     pthread_mutex_lock(&work->asking);
-    bool good = ask(work, &whole, may_drop, ret_stored, err);
+    bool good = ask(work, &whole, how, ret_stored, err);
     pthread_mutex_unlock(&work->asking);
+    crashpoint("after_ledger_write", how->name, whole.kind);
     return good;
 }
 
@@ -154,18 +166,21 @@ bool work_intend(struct work *work, const struct ledger_entry *entry,
 {
     struct ledger_entry intended = *entry;
     intended.state = LEDGER_INTENDED;
-    return exchange(work, &intended, true, ret_stored, err) && await_lease(work, err);
+    return exchange(work, &intended, &intending, ret_stored, err) && await_lease(work, err);
 }
 
 bool work_claim(struct work *work, const struct ledger_entry *entry, struct error *err)
 {
-    return exchange(work, entry, true, NULL, err) && await_lease(work, err);
+    return exchange(work, entry, &claiming, NULL, err) && await_lease(work, err);
 }
 
 /* A lease that ended and came back was given to the same attempt: nobody took over in between. */
 bool work_fence(struct work *work, struct error *err)
 {
-    return await_lease(work, err);
+    if (!await_lease(work, err))
+        return false;
+    crashpoint("after_fence"); /* the deed is next */
+    return true;
 }
 
 bool work_made(struct work *work, const struct ledger_entry *stored, const char *external_id,
@@ -174,7 +189,7 @@ bool work_made(struct work *work, const struct ledger_entry *stored, const char 
     struct ledger_entry made = *stored;
     made.state = LEDGER_MADE;
     made.external_id = external_id ? external_id : "";
-    return exchange(work, &made, false, NULL, err);
+    return exchange(work, &made, &making, NULL, err);
 }
 
 bool work_settle(struct work *work, const struct ledger_entry *stored, enum ledger_state state,
@@ -183,7 +198,7 @@ bool work_settle(struct work *work, const struct ledger_entry *stored, enum ledg
     struct ledger_entry settled = *stored;
     settled.state = state;
     settled.detail = detail ? detail : "";
-    return exchange(work, &settled, false, NULL, err);
+    return exchange(work, &settled, &settling, NULL, err);
 }
 
 size_t work_ledger_count(const struct work *work)
@@ -219,6 +234,7 @@ bool work_send_page(struct work *work, enum channel_kind kind, uint32_t number,
                     const struct buffer *packed, struct error *err)
 {
     uint64_t due = 0;
+    crashpoint("before_page", kind == CHANNEL_INVENTORY ? "inventory" : "catalogue");
     pthread_mutex_lock(&work->mutex);
     bool go_on = true;
     while (go_on && work->page_taken < number) {
@@ -233,5 +249,6 @@ bool work_send_page(struct work *work, enum channel_kind kind, uint32_t number,
         go_on = work_wanted_locked(work, err);
     }
     pthread_mutex_unlock(&work->mutex);
+    crashpoint("after_page", kind == CHANNEL_INVENTORY ? "inventory" : "catalogue");
     return go_on;
 }

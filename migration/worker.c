@@ -9,6 +9,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "common/base/crashpoint.h"
 #include "common/base/log.h"
 #include "migration/child.h"
 #include "migration/handover.h"
@@ -102,12 +103,15 @@ static bool start_work(struct worker *worker, struct error *err)
 static bool hand_back(struct worker *worker, const struct buffer *result, struct error *err)
 {
     struct error unwritten;
+    crashpoint("before_result");
     if (worker->progress &&
         !progress_set_result(worker->progress, result->data, result->length, &unwritten))
         fprintf(stderr, "the result is not in the journal: %s\n", unwritten.text);
     for (int waited = 0; waited < FINISH_TIMEOUT_MS; waited += 50) {
-        if (channel_send(CHILD_SOCKET_FD, CHANNEL_FINISHED, result->data, result->length, err))
+        if (channel_send(CHILD_SOCKET_FD, CHANNEL_FINISHED, result->data, result->length, err)) {
+            crashpoint("after_result");
             return true;
+        }
         if (err->fault != &FAULT_UNAVAILABLE)
             return false;
         poll(NULL, 0, 50);
@@ -125,6 +129,7 @@ static void run_job(struct worker *worker, struct buffer *ret_result)
         .private_key = worker->handover.private_key,
         .options = worker->options,
     };
+    crashpoint("prepared");
     job_run(&plan, ret_result);
     work_free(worker->work);
     worker->work = NULL;
@@ -146,10 +151,12 @@ int worker_main(void)
     struct error err;
     CLEANUP(buffer_fini) struct buffer result = {0};
     log_open("guts-migration-worker", LOG_WARN_LEVEL);
+    crashpoint_open("worker");
     if (!child_hide_self(&err) || !take_handover(&worker, &err) || !lock_directory(&worker, &err)) {
         fprintf(stderr, "cannot begin: %s\n", err.text);
         return 1; /* somebody else may hold the job: say nothing in its name */
     }
+    crashpoint("locked");
     if (prepare(&worker, &err) && start_work(&worker, &err))
         run_job(&worker, &result);
     else if (!uuid_is_nil(&worker.assign.token.job))

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "common/base/crashpoint.h"
 #include "proto/bus_ops.h"
 
 #define KEY(field) .name = #field, .offset = offsetof(struct bus_settings, field)
@@ -100,7 +101,10 @@ bool bus_publish(struct bus *bus, const struct bus_publication *publication, str
         return error_set(err, &FAULT_TOO_LARGE, "message %s of %zu bytes, at most %u are sent",
                          message_type_name(publication->type), publication->length,
                          BUS_MESSAGE_MOST_BYTES);
-    return bus->ops->publish(bus, publication, err);
+    crashpoint("before_publish", message_type_name(publication->type));
+    bool sent = bus->ops->publish(bus, publication, err);
+    crashpoint("after_publish", message_type_name(publication->type));
+    return sent;
 }
 
 bool bus_flush(struct bus *bus, uint64_t timeout_ms, struct error *err)
@@ -120,7 +124,9 @@ void bus_wake(struct bus *bus)
 
 void bus_ack(struct bus *bus, uint64_t tag)
 {
+    crashpoint("before_ack");
     bus->ops->ack(bus, tag);
+    crashpoint("after_ack");
 }
 
 void bus_requeue(struct bus *bus, uint64_t tag)

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/base/crashpoint.h"
 #include "common/base/log.h"
 #include "common/json/writer.h"
 #include "proto/fault.h"
@@ -73,6 +74,7 @@ bool advance_move(struct tick *tick, struct migration *migration, enum migration
     mark_times(tick, migration);
     tick_touch_migration(tick, migration);
     tell(tick, migration, "migration.state", from, fault, text);
+    crashpoint("moved", migration_state_name(to));
     return true;
 }
 

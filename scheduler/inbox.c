@@ -2,6 +2,7 @@
 #include "scheduler/inbox.h"
 
 #include "common/base/clock.h"
+#include "common/base/crashpoint.h"
 #include "common/base/log.h"
 #include "scheduler/fence.h"
 #include "scheduler/gauge.h"
@@ -140,7 +141,9 @@ bool inbox_apply(struct tick *tick, const struct inbox_item *items, size_t count
     if (!read_ledgers(tick, items, count, err))
         return false;
     for (size_t i = 0; i < count; i++)
-        if (!apply(tick, &items[i], err))
+        if (apply(tick, &items[i], err))
+            crashpoint("applied", message_type_name(items[i].message.type));
+        else
             return false;
     return true;
 }

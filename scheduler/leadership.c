@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/base/clock.h"
+#include "common/base/crashpoint.h"
 #include "common/base/log.h"
 #include "proto/fault.h"
 #include "proto/topology.h"
@@ -67,6 +68,7 @@ static bool begin_term(struct scheduler *scheduler, const struct leader_row *row
     if (row->batch < scheduler->highest_batch)
         log_warn("database_went_back", "batch %" PRIu64 " after %" PRIu64, row->batch,
                  scheduler->highest_batch);
+    crashpoint("term_begun");
     scheduler->term = row->term;
     scheduler->batch = scheduler->highest_batch = row->batch;
     scheduler->event_number = row->event_number;

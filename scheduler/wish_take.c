@@ -4,6 +4,7 @@
 #include <jansson.h>
 #include <string.h>
 
+#include "common/base/crashpoint.h"
 #include "proto/fault.h"
 #include "scheduler/advance.h"
 #include "scheduler/due.h"
@@ -210,7 +211,9 @@ bool wish_take_due(struct tick *tick, size_t most, size_t *ret_taken, struct err
         !tick_read_ledgers(tick, owners, owner_count, err))
         return false;
     for (size_t i = 0; i < count; i++)
-        if (!take(tick, &wishes[i], err))
+        if (take(tick, &wishes[i], err))
+            crashpoint("wish_taken", wishes[i].verb);
+        else
             return false;
     *ret_taken = count;
     return true;

@@ -11,6 +11,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "common/base/crashpoint.h"
 #include "common/base/log.h"
 #include "common/base/memory.h"
 #include "common/daemon/notify.h"
@@ -177,6 +178,7 @@ struct daemon *daemon_begin(const struct daemon_plan *plan, int argc, char **arg
         daemon_end(daemon);
         return NULL;
     }
+    crashpoint_open(plan->name);
     log_info("daemon_started", "%s %s with \"%s\"", plan->name, GUTS_VERSION, options.config);
     return daemon;
 }

@@ -3,6 +3,7 @@
  * The connection and its state: how it is opened, what breaks it, and what a break means for the
  * transaction on it. All changes of db->mysql and db->transaction are here.
  */
+#include "common/base/crashpoint.h"
 #include "common/db/inside.h"
 
 #include <assert.h>
@@ -262,8 +263,10 @@ bool db_commit(struct db *db, struct error *err)
 {
     static const char commit[] = "COMMIT";
     assert(db->transaction != DB_TRANSACTION_NONE);
+    crashpoint("before_db_commit");
     bool done =
         db_make_ready(db, err) && db_run_text(db, commit, strlen(commit), DB_DEED_COMMIT, err);
+    crashpoint("after_db_commit");
     db->transaction = DB_TRANSACTION_NONE;
     return done;
 }

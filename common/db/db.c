@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "common/base/crashpoint.h"
 #include "common/db/inside.h"
 
 #define BINDS_MOST 65535
@@ -58,8 +59,13 @@ static bool execute_key(struct db *db, const struct statement_key *key,
         return false;
     if (statement->column_count > 0)
         return error_set(err, &FAULT_INTERNAL, "\"%.100s\" has a result", key->head);
+    bool is_alone = db_change_deed(db) == DB_DEED_CHANGE; /* the server commits it at once */
+    if (is_alone)
+        crashpoint("before_db_change");
     if (!db_send(db, statement, values, value_count, NULL, 0, db_change_deed(db), err))
         return false;
+    if (is_alone)
+        crashpoint("after_db_change");
     if (ret_affected != NULL)
         *ret_affected = mysql_stmt_affected_rows(statement->handle);
     return true;

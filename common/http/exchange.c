@@ -6,6 +6,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "common/base/crashpoint.h"
 #include "common/http/inside.h"
 
 #define SPARES_MOST 64
@@ -180,6 +181,7 @@ static enum MHD_Result exchange_send(struct exchange *exchange)
         MHD_add_response_header(response, answer->headers[i].name, answer->headers[i].value);
     if (atomic_load_explicit(&exchange->server->ending, memory_order_relaxed))
         MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
+    crashpoint("before_http_answer");
     enum MHD_Result queued = MHD_queue_response(exchange->connection, answer->status, response);
     MHD_destroy_response(response);
     return queued;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "common/base/clock.h"
+#include "common/base/crashpoint.h"
 #include "common/base/memory.h"
 #include "migration/disk/copy_engine.h"
 #include "proto/fault.h"
@@ -121,9 +122,11 @@ static bool flush_written(struct copy *copy, struct error *err)
     copy->unflushed_bytes = 0;
     pthread_mutex_unlock(&copy->lock);
     bool ok = true;
-    if (count > 0)
+    if (count > 0) {
+        crashpoint("before_data_flush");
         ok = (plan->to == NULL || disk_flush(plan->to, err)) &&
              plan->flushed(plan->context, chunks, count, err);
+    }
     free(chunks);
     return ok;
 }
