@@ -7,6 +7,7 @@
  * Threads: one for each disk under way, with everything about that disk; drivers are called under
  * run->ends, since an end belongs to one thread at a time.
  */
+#include <inttypes.h>
 #include <string.h>
 
 #include "common/base/crashpoint.h"
@@ -31,6 +32,7 @@ struct copying {
     struct destination_disk to;
     struct copy_control control;
     struct copy_digests *digests;
+    struct copy_set *done; /* of earlier runs; NULL: nothing */
     uint64_t read_before, written_before;
 };
 
@@ -101,13 +103,20 @@ static bool may_resume(const struct copying *copy, const struct progress_copy *k
 static void note_resume(struct copying *copy, const struct progress_copy *known)
 {
     struct copies *all = copy->all;
-    work_note(all->run->work, "disk %zu: going on behind %zu MiB that are there already",
+    work_note(all->run->work, "disk %zu: going on behind %" PRIu64 " MiB that are there already",
               copy->index, known->count);
     pthread_mutex_lock(&all->mutex);
     if (!all->resumed)
         work_count_resume(all->run->work);
     all->resumed = true;
     pthread_mutex_unlock(&all->mutex);
+}
+
+static void take_chunk(void *context, const struct copy_chunk *chunk)
+{
+    struct copying *copy = context;
+    copy_digests_set(copy->digests, chunk);
+    copy_set_add(copy->done, chunk->index);
 }
 
 static bool prepare(struct copying *copy, struct copy_plan *plan, struct error *err)
@@ -118,12 +127,12 @@ static bool prepare(struct copying *copy, struct copy_plan *plan, struct error *
     copy->read_before = known->read_bytes;
     copy->written_before = known->written_bytes;
     copy->digests = copy_digests_new(disk_size_bytes(copy->from));
+    copy_digests_spill(copy->digests, work_directory(run->work));
     if (resume) {
         note_resume(copy, known);
-        plan->done = known->chunks;
-        plan->done_count = known->count;
-        for (size_t i = 0; i < known->count; i++)
-            copy_digests_set(copy->digests, &known->chunks[i]);
+        plan->done = copy->done = copy_set_new(disk_size_bytes(copy->from));
+        if (!progress_each_chunk(run->progress, copy->index, take_chunk, copy, err))
+            return false;
     } else {
         if (known->count > 0)
             work_note(run->work, "disk %zu: starting over", copy->index);
@@ -151,11 +160,6 @@ static bool copy_bytes(struct copying *copy, struct error *err)
     };
     if (!prepare(copy, &plan, err))
         return false;
-    /* The chunks of the journal grow while the copy reads those that were done before. */
-    CLEANUP(xfreep) struct copy_chunk *done = xcalloc(plan.done_count + 1, sizeof(*done));
-    if (plan.done_count > 0)
-        memcpy(done, plan.done, plan.done_count * sizeof(*done));
-    plan.done = done;
     struct work_disk disk = {.capacity_bytes = disk_size_bytes(copy->from),
                              .read_bytes = copy->read_before,
                              .written_bytes = copy->written_before};
@@ -224,8 +228,8 @@ static bool copy_one(struct copies *all, size_t index, struct error *err)
     json_decref(state);
     disk_close(copy.from);
     disk_close(copy.to.disk);
-    if (copy.digests)
-        copy_digests_free(copy.digests);
+    copy_digests_free(copy.digests);
+    copy_set_free(copy.done);
     return good || error_prefix(err, "disk %zu", index);
 }
 

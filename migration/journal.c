@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -16,6 +15,7 @@
 #include "common/base/memory.h"
 
 #define HEAD_BYTES 16
+#define WINDOW_BYTES (2u * JOURNAL_RECORD_MOST_BYTES) /* at least one record */
 
 struct journal {
     int fd;
@@ -57,51 +57,83 @@ static uint64_t checksum(const uint8_t *head, const void *data, size_t length, u
     return XXH3_64bits_withSeed(data, length, seed);
 }
 
-size_t journal_parse(const void *bytes, size_t length, journal_visit *visit, void *context)
+/* The valid records from `base` on, of which `bytes` are `length`. */
+static size_t parse_at(const uint8_t *bytes, size_t length, uint64_t base, journal_visit *visit,
+                       void *context, bool *ret_stopped)
 {
-    const uint8_t *base = bytes;
     size_t at = 0;
-    while (length - at >= HEAD_BYTES) {
-        const uint8_t *head = base + at;
+    *ret_stopped = false;
+    while (!*ret_stopped && length - at >= HEAD_BYTES) {
+        const uint8_t *head = bytes + at;
         size_t size = get_32(head);
         uint32_t kind = get_32(head + 4);
         if (size > JOURNAL_RECORD_MOST_BYTES || size > length - at - HEAD_BYTES)
             break;
         if (kind < JOURNAL_JOB || kind > JOURNAL_CRASH ||
-            get_64(head + 8) != checksum(head, head + HEAD_BYTES, size, at))
+            get_64(head + 8) != checksum(head, head + HEAD_BYTES, size, base + at))
             break;
-        if (visit && !visit(context, (enum journal_kind)kind, head + HEAD_BYTES, size))
-            return at + HEAD_BYTES + size;
+        *ret_stopped = visit && !visit(context, (enum journal_kind)kind, head + HEAD_BYTES, size);
         at += HEAD_BYTES + size;
     }
     return at;
 }
 
-/* Maps the first `length` bytes; NULL with no error when there are none. */
-static bool map(int fd, size_t length, void **ret_bytes, struct error *err)
+size_t journal_parse(const void *bytes, size_t length, journal_visit *visit, void *context)
 {
-    void *bytes = NULL;
-    if (length > 0) {
-        bytes = mmap(NULL, length, PROT_READ, MAP_PRIVATE, fd, 0);
-        if (bytes == MAP_FAILED)
-            return error_set_errno(err, errno, "mapping the journal");
+    bool stopped;
+    return parse_at(bytes, length, 0, visit, context, &stopped);
+}
+
+/* Up to length bytes: less at the end of the file. */
+static bool read_some(int fd, uint8_t *ret_bytes, size_t length, uint64_t offset,
+                      size_t *ret_length, struct error *err)
+{
+    size_t done = 0;
+    while (done < length) {
+        ssize_t got = pread(fd, ret_bytes + done, length - done, (off_t)(offset + done));
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return error_set_errno(err, errno, "reading the journal");
+        if (got == 0)
+            break;
+        done += (size_t)got;
     }
-    *ret_bytes = bytes;
+    *ret_length = done;
+    return true;
+}
+
+/* The records in the first `size` bytes of the file, through a window: a journal grows with the disks
+ * that are copied, memory does not. Read, not mapped: its owner may cut a torn tail meanwhile, and a page
+ * that is no more kills. */
+static bool walk(int fd, uint64_t size, journal_visit *visit, void *context, uint64_t *ret_end,
+                 struct error *err)
+{
+    size_t room = size < WINDOW_BYTES ? (size_t)size : WINDOW_BYTES, got = 0;
+    CLEANUP(xfreep) uint8_t *window = xcalloc(1, room + 1);
+    uint64_t at = 0;
+    bool end = false;
+    while (!end) {
+        size_t want = size - at < room ? (size_t)(size - at) : room;
+        if (!read_some(fd, window, want, at, &got, err))
+            return false;
+        bool stopped;
+        size_t valid = parse_at(window, got, at, visit, context, &stopped);
+        end = stopped || valid == 0 || got < room || at + got == size;
+        at += valid;
+    }
+    *ret_end = at;
     return true;
 }
 
 static bool find_end(struct journal *journal, struct error *err)
 {
     struct stat status;
-    void *bytes = NULL;
     if (fstat(journal->fd, &status) != 0)
         return error_set_errno(err, errno, "looking at the journal");
-    size_t size = (size_t)status.st_size;
-    if (!map(journal->fd, size, &bytes, err))
+    uint64_t size = (uint64_t)status.st_size;
+    if (!walk(journal->fd, size, NULL, NULL, &journal->end, err))
         return false;
-    journal->end = bytes ? journal_parse(bytes, size, NULL, NULL) : 0;
-    if (bytes)
-        munmap(bytes, size);
     if (journal->end < size && ftruncate(journal->fd, (off_t)journal->end) != 0)
         return error_set_errno(err, errno, "cutting the journal's torn tail");
     return journal_sync(journal, err);
@@ -170,37 +202,17 @@ bool journal_sync(struct journal *journal, struct error *err)
 bool journal_replay(const struct journal *journal, journal_visit *visit, void *context,
                     struct error *err)
 {
-    void *bytes = NULL;
-    if (!map(journal->fd, journal->end, &bytes, err))
-        return false;
-    if (!bytes)
-        return true;
-    journal_parse(bytes, journal->end, visit, context);
-    munmap(bytes, journal->end);
-    return true;
+    uint64_t end;
+    return walk(journal->fd, journal->end, visit, context, &end, err);
 }
 
 bool journal_peek(const char *directory, journal_visit *visit, void *context, struct error *err)
 {
     CLEANUP(xfreep) char *path = xasprintf("%s/journal", directory);
     CLEANUP(fd_closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    CLEANUP(buffer_fini) struct buffer bytes = {0};
     struct stat status;
+    uint64_t end;
     if (fd < 0 || fstat(fd, &status) != 0)
         return error_set_errno(err, errno, "opening \"%s\"", path);
-    /* Read, not mapped: its owner may cut a torn tail meanwhile, and a page that is no more kills. */
-    buffer_reserve(&bytes, (size_t)status.st_size + 1);
-    while (bytes.length < (size_t)status.st_size) {
-        ssize_t got = pread(fd, bytes.data + bytes.length, (size_t)status.st_size - bytes.length,
-                            (off_t)bytes.length);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            return error_set_errno(err, errno, "reading \"%s\"", path);
-        if (got == 0)
-            break;
-        bytes.length += (size_t)got;
-    }
-    journal_parse(bytes.data, bytes.length, visit, context);
-    return true;
+    return walk(fd, (uint64_t)status.st_size, visit, context, &end, err);
 }

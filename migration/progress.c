@@ -62,24 +62,6 @@ static void replay_ledger(struct progress *progress, const void *data, size_t le
         keep_entry(progress, &entry);
 }
 
-static void forget_chunks(struct progress_copy *copy)
-{
-    free(copy->chunks);
-    copy->chunks = NULL;
-    copy->count = copy->room = 0;
-}
-
-/* The chunks may stand at any address of a mapped journal. */
-static void keep_chunks(struct progress_copy *copy, const void *chunks, size_t count)
-{
-    if (copy->count + count > copy->room) {
-        copy->room = (copy->count + count) * 2;
-        copy->chunks = xreallocarray(copy->chunks, copy->room, sizeof(*copy->chunks));
-    }
-    memcpy(copy->chunks + copy->count, chunks, count * sizeof(*copy->chunks));
-    copy->count += count;
-}
-
 /* A chunks record, in the machine's own byte order: a journal never leaves its host. */
 struct chunks_head {
     uint32_t disk;
@@ -88,20 +70,25 @@ struct chunks_head {
     uint64_t written_bytes;
 };
 
+static bool read_head(const void *data, size_t length, struct chunks_head *ret_head)
+{
+    if (length < sizeof(*ret_head))
+        return false;
+    memcpy(ret_head, data, sizeof(*ret_head));
+    return ret_head->disk < VM_DISKS_MOST &&
+           ret_head->count == (length - sizeof(*ret_head)) / sizeof(struct copy_chunk);
+}
+
 static void replay_chunks(struct progress *progress, const void *data, size_t length)
 {
     struct chunks_head head;
-    if (length < sizeof(head))
-        return;
-    memcpy(&head, data, sizeof(head));
-    if (head.disk >= VM_DISKS_MOST ||
-        head.count != (length - sizeof(head)) / sizeof(struct copy_chunk))
+    if (!read_head(data, length, &head))
         return;
     struct progress_copy *copy = &progress->copies[head.disk];
     copy->read_bytes = head.read_bytes;
     copy->written_bytes = head.written_bytes;
     if (progress->depth == PROGRESS_WHOLE)
-        keep_chunks(copy, (const char *)data + sizeof(head), head.count);
+        copy->count += head.count;
 }
 
 static void replay_json(struct progress *progress, enum journal_kind kind, const json_t *object)
@@ -129,7 +116,8 @@ static void replay_json(struct progress *progress, enum journal_kind kind, const
         struct progress_copy *copy = &progress->copies[number];
         free(copy->identity);
         copy->identity = xstrdup(text);
-        forget_chunks(copy);
+        copy->begun++;
+        copy->count = 0;
     }
 }
 
@@ -202,10 +190,8 @@ void progress_close(struct progress *progress)
     if (!progress)
         return;
     journal_close(progress->journal);
-    for (size_t i = 0; i < VM_DISKS_MOST; i++) {
+    for (size_t i = 0; i < VM_DISKS_MOST; i++)
         free(progress->copies[i].identity);
-        free(progress->copies[i].chunks);
-    }
     buffer_fini(&progress->job);
     buffer_fini(&progress->result);
     json_decref(progress->steps);
@@ -331,21 +317,47 @@ bool progress_clear_step(struct progress *progress, const char *name, struct err
     return tell_json(progress, JOURNAL_STEP, json_pack("{s:s, s:n}", "name", name, "state"), err);
 }
 
-static int by_index(const void *a, const void *b)
-{
-    const struct copy_chunk *left = a, *right = b;
-    return left->index < right->index ? -1 : left->index > right->index;
-}
-
 const struct progress_copy *progress_copy(struct progress *progress, size_t disk)
 {
     assert(disk < VM_DISKS_MOST);
-    struct progress_copy *copy = &progress->copies[disk];
+    return &progress->copies[disk];
+}
+
+struct chunk_walk {
+    struct progress *inner; /* counts the beginnings that were passed */
+    const struct progress_copy *copy;
+    size_t disk;
+    void (*take)(void *context, const struct copy_chunk *chunk);
+    void *context;
+};
+
+static bool walk_record(void *context, enum journal_kind kind, const void *data, size_t length)
+{
+    const struct chunk_walk *walk = context;
+    struct chunks_head head;
+    if (kind == JOURNAL_IDENTITY)
+        return replay(walk->inner, kind, data, length);
+    if (kind != JOURNAL_CHUNKS || walk->inner->copies[walk->disk].begun < walk->copy->begun ||
+        !read_head(data, length, &head) || head.disk != walk->disk)
+        return true;
+    for (size_t i = 0; i < head.count; i++) { /* they may stand at any address */
+        struct copy_chunk chunk;
+        memcpy(&chunk, (const char *)data + sizeof(head) + i * sizeof(chunk), sizeof(chunk));
+        walk->take(walk->context, &chunk);
+    }
+    return true;
+}
+
+bool progress_each_chunk(struct progress *progress, size_t disk,
+                         void (*take)(void *context, const struct copy_chunk *chunk), void *context,
+                         struct error *err)
+{
+    CLEANUP(progress_closep) struct progress *inner = progress_new(PROGRESS_WITHOUT_CHUNKS);
+    struct chunk_walk walk = {inner, progress_copy(progress, disk), disk, take, context};
     pthread_mutex_lock(&progress->mutex);
-    if (copy->count > 0)
-        qsort(copy->chunks, copy->count, sizeof(*copy->chunks), by_index);
+    bool good = journal_replay(progress->journal, walk_record, &walk, err);
     pthread_mutex_unlock(&progress->mutex);
-    return copy;
+    return good;
 }
 
 bool progress_begin_copy(struct progress *progress, size_t disk, const char *identity,

@@ -21,7 +21,7 @@
 
 struct progress;
 enum progress_depth {
-    PROGRESS_WHOLE,         /* a worker's: with the chunks */
+    PROGRESS_WHOLE,         /* a worker's: with what it needs to go on with copies */
     PROGRESS_WITHOUT_CHUNKS /* the daemon's */
 };
 bool progress_open(const char *directory, enum progress_depth depth, struct progress **ret_progress,
@@ -57,13 +57,17 @@ bool progress_clear_step(struct progress *progress, const char *name, struct err
 
 /* -- copies --------------------------------------------------------------------------------------- */
 struct progress_copy {
-    char *identity;            /* of the source; NULL: never begun */
-    struct copy_chunk *chunks; /* durable, sorted by index once asked for */
-    size_t count, room;
+    char *identity;      /* of the source; NULL: never begun */
+    unsigned begun;      /* so many times */
+    uint64_t count;      /* chunks that are durable since */
     uint64_t read_bytes; /* over all runs, as of the last flush */
     uint64_t written_bytes;
 };
 const struct progress_copy *progress_copy(struct progress *progress, size_t disk);
+/* Reads the journal again and calls take for each of those chunks, in the order in which they came. */
+bool progress_each_chunk(struct progress *progress, size_t disk,
+                         void (*take)(void *context, const struct copy_chunk *chunk), void *context,
+                         struct error *err) MUST_CHECK;
 /* The copy starts from nothing; chunks told before do not count any more, bytes do. */
 bool progress_begin_copy(struct progress *progress, size_t disk, const char *identity,
                          struct error *err) MUST_CHECK;

@@ -43,7 +43,8 @@ static bool plan_check(const struct copy_plan *plan, struct error *err)
                          "%s of %" PRIu64 " bytes is smaller than %s of %" PRIu64,
                          disk_describe(plan->to), disk_size_bytes(plan->to),
                          disk_describe(plan->from), disk_size_bytes(plan->from));
-    if (disk_access(plan->to) == DISK_SEQUENTIAL && plan->done_count > 0)
+    if (disk_access(plan->to) == DISK_SEQUENTIAL && plan->done != NULL &&
+        copy_set_count(plan->done) > 0)
         return error_set(err, &FAULT_INVALID, "%s: a stream cannot be resumed",
                          disk_describe(plan->to));
     return true;

@@ -43,6 +43,14 @@ struct copy_budget;
 struct copy_budget *copy_budget_new(uint64_t bytes); /* 0: 32 MiB */
 void copy_budget_free(struct copy_budget *budget);   /* after the copies that use it ended */
 
+/* Which chunks of a disk: a bit each. Used by one thread at a time, or read by several. */
+struct copy_set;
+struct copy_set *copy_set_new(uint64_t size_bytes);
+void copy_set_free(struct copy_set *set);
+void copy_set_add(struct copy_set *set, uint64_t index); /* one that is not on the disk: ignored */
+bool copy_set_has(const struct copy_set *set, uint64_t index);
+uint64_t copy_set_count(const struct copy_set *set);
+
 struct copy_plan {
     struct disk *from;
     struct disk *to;
@@ -54,9 +62,7 @@ struct copy_plan {
     uint64_t idle_timeout_ms;     /* no byte moved for so long: FAULT_COPY_STALLED; 0: never */
     bool to_is_zero;              /* the destination reads as zeroes where nothing was written */
     struct copy_control *control; /* required */
-    /* Chunks that are done already (from a journal), sorted by index. */
-    const struct copy_chunk *done;
-    size_t done_count;
+    const struct copy_set *done;  /* chunks that are done already (from a journal); NULL: none */
     /* Chunks in the order in which they became durable; chunks without data in the source are not
      * told. False stops the copy with err. NULL: the copy flushes nothing (disk_finish does). */
     bool (*flushed)(void *context, const struct copy_chunk *chunks, size_t count,
@@ -69,10 +75,13 @@ bool copy_run(const struct copy_plan *plan, struct error *err) MUST_CHECK;
 bool copy_run_all(const struct copy_plan *plans, size_t count, struct error *err) MUST_CHECK;
 
 /* The digest list of a whole disk: one entry a chunk, holes as the digest of zeroes. Memory follows the
- * chunks that were set. Used by one thread at a time. */
+ * chunks that were set: 64 KiB for 4 GiB, at most 2 MiB where what is more may be spilled. Used by one
+ * thread at a time. */
 struct copy_digests;
 struct copy_digests *copy_digests_new(uint64_t size_bytes); /* FAULT-free: at most 64 Mi chunks */
 void copy_digests_free(struct copy_digests *digests);
+/* A long list goes on in an unlinked file in the directory; where there is no room for one, in memory. */
+void copy_digests_spill(struct copy_digests *digests, const char *directory);
 void copy_digests_set(struct copy_digests *digests, const struct copy_chunk *chunk);
 /* Sets those of all chunks of the disk that hold data, by reading them. */
 bool copy_digests_read(struct copy_digests *digests, struct disk *disk,

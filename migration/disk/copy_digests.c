@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The digest list of a disk: pages of 4096 chunks, of which only those with data take memory.
+ * The digest list of a disk: pages of 4096 chunks, of which only those with data take room: the first in
+ * memory, further ones in a file where there may be one.
  */
 #include <assert.h>
 #include <inttypes.h>
@@ -13,6 +14,7 @@
 #include "proto/fault.h"
 
 #define PAGE_CHUNKS 4096u
+#define PAGES_KEPT 32u /* in memory, before a file is begun: 128 GiB of data */
 
 struct digest_page {
     uint8_t digests[PAGE_CHUNKS][COPY_DIGEST_BYTES];
@@ -22,6 +24,9 @@ struct copy_digests {
     uint64_t chunk_count;
     size_t page_count;
     struct digest_page **pages; /* NULL: all zeroes */
+    size_t kept_count;          /* of pages on the heap */
+    char *directory;            /* for a file; NULL: none */
+    struct copy_spill *spill;
     uint8_t zero[COPY_DIGEST_BYTES];
     uint8_t zero_last[COPY_DIGEST_BYTES]; /* the last chunk may be short */
 };
@@ -44,10 +49,20 @@ void copy_digests_free(struct copy_digests *digests)
 {
     if (digests == NULL)
         return;
-    for (size_t i = 0; i < digests->page_count; i++)
-        free(digests->pages[i]);
+    for (size_t i = 0; i < digests->page_count; i++) {
+        if (!copy_spill_holds(digests->spill, digests->pages[i]))
+            free(digests->pages[i]);
+    }
+    copy_spill_free(digests->spill);
+    free(digests->directory);
     free(digests->pages);
     free(digests);
+}
+
+void copy_digests_spill(struct copy_digests *digests, const char *directory)
+{
+    free(digests->directory);
+    digests->directory = xstrdup(directory);
 }
 
 static const uint8_t *zero_of(const struct copy_digests *digests, uint64_t index)
@@ -58,12 +73,33 @@ static const uint8_t *zero_of(const struct copy_digests *digests, uint64_t index
 static const uint8_t *digest_get(const struct copy_digests *digests, uint64_t index)
 {
     const struct digest_page *page = digests->pages[index / PAGE_CHUNKS];
+    copy_spill_touch(digests->spill, page);
     return page != NULL ? page->digests[index % PAGE_CHUNKS] : zero_of(digests, index);
 }
 
-static struct digest_page *page_new(const struct copy_digests *digests, uint64_t first)
+/* Room for page `index`: where there is none for a file, memory is better than no copy. */
+static struct digest_page *page_room(struct copy_digests *digests, size_t index)
 {
-    struct digest_page *page = xcalloc(1, sizeof(*page));
+    struct digest_page *page = NULL;
+    if (digests->kept_count >= PAGES_KEPT && digests->spill == NULL && digests->directory != NULL) {
+        digests->spill = copy_spill_new(digests->directory, sizeof(*page), digests->page_count);
+        if (digests->spill == NULL) { /* asked once */
+            free(digests->directory);
+            digests->directory = NULL;
+        }
+    }
+    if (digests->kept_count >= PAGES_KEPT && digests->spill != NULL)
+        page = copy_spill_page(digests->spill, index);
+    if (page != NULL)
+        return page;
+    digests->kept_count++;
+    return xcalloc(1, sizeof(*page));
+}
+
+static struct digest_page *page_new(struct copy_digests *digests, size_t index)
+{
+    struct digest_page *page = page_room(digests, index);
+    uint64_t first = (uint64_t)index * PAGE_CHUNKS;
     for (uint64_t i = 0; i < PAGE_CHUNKS && first + i < digests->chunk_count; i++)
         memcpy(page->digests[i], zero_of(digests, first + i), COPY_DIGEST_BYTES);
     return page;
@@ -77,7 +113,7 @@ void copy_digests_set(struct copy_digests *digests, const struct copy_chunk *chu
         return;
     struct digest_page **page = &digests->pages[chunk->index / PAGE_CHUNKS];
     if (*page == NULL)
-        *page = page_new(digests, chunk->index / PAGE_CHUNKS * PAGE_CHUNKS);
+        *page = page_new(digests, (size_t)(chunk->index / PAGE_CHUNKS));
     memcpy((*page)->digests[chunk->index % PAGE_CHUNKS], chunk->digest, COPY_DIGEST_BYTES);
 }
 
@@ -139,7 +175,7 @@ bool copy_digests_read(struct copy_digests *digests, struct disk *disk,
 
 struct verify {
     const struct copy_digests *wanted;
-    struct copy_digests *found;
+    struct copy_set *told;
 };
 
 static bool mismatch(uint64_t index, struct error *err)
@@ -157,7 +193,7 @@ static bool verify_chunks(void *context, const struct copy_chunk *chunks, size_t
         if (memcmp(digest_get(verify->wanted, chunks[i].index), chunks[i].digest,
                    COPY_DIGEST_BYTES) != 0)
             return mismatch(chunks[i].index, err);
-        copy_digests_set(verify->found, &chunks[i]);
+        copy_set_add(verify->told, chunks[i].index);
     }
     return true;
 }
@@ -167,11 +203,10 @@ static bool verify_rest(const struct verify *verify, struct error *err)
 {
     const struct copy_digests *wanted = verify->wanted;
     for (uint64_t i = 0; i < wanted->chunk_count; i++) {
-        size_t page = (size_t)(i / PAGE_CHUNKS);
-        if (wanted->pages[page] == NULL && verify->found->pages[page] == NULL)
-            i |= PAGE_CHUNKS - 1; /* nothing in the whole page */
-        else if (memcmp(digest_get(wanted, i), digest_get(verify->found, i), COPY_DIGEST_BYTES) !=
-                 0)
+        if (wanted->pages[i / PAGE_CHUNKS] == NULL)
+            i |= PAGE_CHUNKS - 1; /* zeroes in the whole page; what was told was compared */
+        else if (!copy_set_has(verify->told, i) &&
+                 memcmp(digest_get(wanted, i), zero_of(wanted, i), COPY_DIGEST_BYTES) != 0)
             return mismatch(i, err);
     }
     return true;
@@ -183,10 +218,10 @@ bool copy_verify(struct disk *disk, const struct copy_digests *digests,
     if (disk_size_bytes(disk) != digests->size_bytes)
         return error_set(err, &FAULT_DIGEST_MISMATCH, "%s: %" PRIu64 " bytes instead of %" PRIu64,
                          disk_describe(disk), disk_size_bytes(disk), digests->size_bytes);
-    struct verify verify = {digests, copy_digests_new(digests->size_bytes)};
+    struct verify verify = {digests, copy_set_new(digests->size_bytes)};
     struct copy_plan plan = {
         .from = disk, .control = control, .flushed = verify_chunks, .context = &verify};
     bool ok = copy_run(&plan, err) && verify_rest(&verify, err);
-    copy_digests_free(verify.found);
+    copy_set_free(verify.told);
     return ok;
 }

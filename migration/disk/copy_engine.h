@@ -6,6 +6,7 @@
  *   turn     puts threads in the order of their items, where a disk is sequential
  *   budget   lends buffers
  *   work     takes an item, reads, digests, writes, records
+ *   spill    holds pages of digests that memory has no room for
  *   copy_run starts the threads, flushes, watches for a stall
  */
 #ifndef GUTS_MIGRATION_DISK_COPY_ENGINE_H
@@ -33,7 +34,6 @@ struct copy_map {
     bool emit_zeroes;
     uint64_t at;
     uint64_t next_ticket;
-    size_t done_at;
     struct disk_extent batch[MAP_BATCH];
     size_t batch_count;
     size_t batch_at;
@@ -107,6 +107,18 @@ struct copy {
 void *copy_work(void *copy); /* a thread */
 /* Records the first error and makes all threads end. */
 void copy_fail(struct copy *copy, const struct error *err);
+
+/* -- spill ---------------------------------------------------------------------------------------- */
+/* Pages in an unlinked file of the directory, mapped, of which only a few are resident. NULL: it cannot
+ * be made there. */
+struct copy_spill;
+struct copy_spill *copy_spill_new(const char *directory, size_t page_bytes, size_t page_count);
+void copy_spill_free(struct copy_spill *spill);
+/* Zeroes at first; good until the free. NULL: no room. */
+void *copy_spill_page(struct copy_spill *spill, size_t index);
+bool copy_spill_holds(const struct copy_spill *spill, const void *page);
+/* To be called before a page is used, which may be any: what was touched long ago leaves memory. */
+void copy_spill_touch(struct copy_spill *spill, const void *page);
 
 /* XXH3-128 of `length` zero bytes in canonical form. */
 void copy_zero_digest(size_t length, uint8_t ret_digest[COPY_DIGEST_BYTES]);

@@ -63,14 +63,9 @@ static bool peek_extent(struct copy_map *map, uint64_t at, struct disk_extent *r
     return true;
 }
 
-/* Is the chunk at `at` in the list of those that are done? Offsets only rise. */
-static bool is_done(struct copy_map *map, uint64_t at)
+static bool is_done(const struct copy_map *map, uint64_t at)
 {
-    const struct copy_plan *plan = map->plan;
-    uint64_t index = at / COPY_CHUNK_BYTES;
-    while (map->done_at < plan->done_count && plan->done[map->done_at].index < index)
-        map->done_at++;
-    return map->done_at < plan->done_count && plan->done[map->done_at].index == index;
+    return map->plan->done != NULL && copy_set_has(map->plan->done, at / COPY_CHUNK_BYTES);
 }
 
 /* How much of a hole of `length` bytes at `at` (a chunk's start) becomes one item: whole chunks, up to
@@ -79,10 +74,10 @@ static uint64_t zero_length(const struct copy_map *map, uint64_t at, uint64_t le
 {
     if (length > ZERO_ITEM_BYTES)
         length = ZERO_ITEM_BYTES;
-    if (map->done_at < map->plan->done_count) {
-        uint64_t next_done = map->plan->done[map->done_at].index * COPY_CHUNK_BYTES;
-        if (next_done > at && next_done - at < length)
-            length = next_done - at;
+    for (uint64_t next = COPY_CHUNK_BYTES; map->plan->done != NULL && next < length;
+         next += COPY_CHUNK_BYTES) {
+        if (is_done(map, at + next))
+            length = next;
     }
     bool to_the_end = at + length == disk_size_bytes(map->plan->from);
     return to_the_end ? length : length - length % COPY_CHUNK_BYTES;

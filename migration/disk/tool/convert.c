@@ -1,8 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "common/base/memory.h"
 #include "migration/disk/tool/tool.h"
+
+const char *tool_directory(void)
+{
+    const char *directory = getenv("TMPDIR");
+    return directory != NULL && *directory != 0 ? directory : "/tmp";
+}
+
+struct copy_digests *tool_digests_new(uint64_t size_bytes)
+{
+    struct copy_digests *digests = copy_digests_new(size_bytes);
+    copy_digests_spill(digests, tool_directory());
+    return digests;
+}
 
 static bool note_digests(void *context, const struct copy_chunk *chunks, size_t count,
                          struct error *err)
@@ -44,7 +58,7 @@ int tool_convert(const char *from_name, const char *to_name, const struct tool_o
         return tool_convert_stream(from, to_name, options);
     if (!tool_open_target(to_name, options, from, &to, &to_is_zero, &err))
         return tool_fail(&err);
-    struct copy_digests *digests = options->digest ? copy_digests_new(disk_size_bytes(from)) : NULL;
+    struct copy_digests *digests = options->digest ? tool_digests_new(disk_size_bytes(from)) : NULL;
     bool ok = tool_copy(from, to, to_is_zero, options, digests, &err);
     if (ok)
         ok = disk_finish(to, &err);

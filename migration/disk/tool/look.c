@@ -85,7 +85,7 @@ static struct copy_digests *read_digests(const char *name, const struct tool_opt
     if (!tool_open_source(name, options, &disk, err))
         return NULL;
     struct copy_control control = {.bytes_per_second = options->bytes_per_second};
-    struct copy_digests *digests = copy_digests_new(disk_size_bytes(disk));
+    struct copy_digests *digests = tool_digests_new(disk_size_bytes(disk));
     *ret_size = disk_size_bytes(disk);
     struct tool_progress *progress = options->progress ? tool_progress_begin(&control) : NULL;
     bool ok = copy_digests_read(digests, disk, &control, err);

@@ -123,11 +123,8 @@ bool tool_open_source(const char *name, const struct tool_options *options, stru
     close(fd);
     if (strcmp(format, "vmdk") == 0)
         return open_vmdk(name, ret_disk, err);
-    const char *directory = getenv("TMPDIR");
-    struct disk_qemu_plan plan = {.path = name,
-                                  .fd = -1,
-                                  .format = format,
-                                  .directory = directory != NULL ? directory : "/tmp"};
+    struct disk_qemu_plan plan = {
+        .path = name, .fd = -1, .format = format, .directory = tool_directory()};
     return disk_qemu_open(&plan, ret_disk, err);
 }
 

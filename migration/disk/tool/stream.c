@@ -46,10 +46,8 @@ static bool open_stream(struct disk *from, struct disk_sink sink,
                         const struct tool_options *options, struct disk **ret_disk,
                         uint64_t *ret_length, struct error *err)
 {
-    const char *directory = getenv("TMPDIR");
     if (strcmp(options->to_format, "qcow2") == 0)
-        return disk_qcow2_stream_open(from, sink, directory != NULL ? directory : "/tmp", ret_disk,
-                                      ret_length, err);
+        return disk_qcow2_stream_open(from, sink, tool_directory(), ret_disk, ret_length, err);
     *ret_length = disk_size_bytes(from);
     *ret_disk = disk_raw_stream_new(*ret_length, sink);
     return true;
@@ -101,7 +99,7 @@ int tool_convert_stream(struct disk *from, const char *name, const struct tool_o
     struct target target = {.name = name};
     struct disk_sink sink = {write_target, &target};
     struct disk_sink_digest *digest = options->sha512 ? disk_sink_digest_new(sink) : NULL;
-    struct copy_digests *digests = options->digest ? copy_digests_new(disk_size_bytes(from)) : NULL;
+    struct copy_digests *digests = options->digest ? tool_digests_new(disk_size_bytes(from)) : NULL;
     bool ok = run_stream(from, &target, digest != NULL ? disk_sink_digest_sink(digest) : sink,
                          options, digests, &err);
     char text[DISK_SINK_DIGEST_TEXT_SIZE];

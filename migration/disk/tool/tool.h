@@ -38,6 +38,9 @@ struct tool_progress;
 struct tool_progress *tool_progress_begin(const struct copy_control *control);
 void tool_progress_end(struct tool_progress *progress);
 
+const char *tool_directory(void); /* TMPDIR, or /tmp */
+/* A list that goes on in tool_directory when it grows long. */
+struct copy_digests *tool_digests_new(uint64_t size_bytes);
 /* The copy itself; digests may be NULL. */
 bool tool_copy(struct disk *from, struct disk *to, bool to_is_zero,
                const struct tool_options *options, struct copy_digests *digests,

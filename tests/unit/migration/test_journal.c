@@ -125,6 +125,36 @@ static void a_torn_tail_is_cut_and_appending_goes_on_behind_it(void **state)
     journal_close(journal);
 }
 
+static bool count_bytes(void *context, enum journal_kind kind, const void *data, size_t length)
+{
+    size_t *bytes = context;
+    assert_int_equal(((const char *)data)[length - 1], *bytes & 0x7f);
+    *bytes += length;
+    return true;
+}
+
+static void a_journal_larger_than_what_is_held_of_it_comes_back_whole(void **state)
+{
+    struct error err;
+    struct journal *journal;
+    static char record[700001];
+    size_t told = 0, found = 0, peeked = 0;
+    assert_true(journal_open(directory, &journal, &err));
+    for (size_t i = 0; i < 40; i++) {
+        size_t length = sizeof(record) - i * 9999;
+        record[length - 1] = (char)(told & 0x7f);
+        assert_true(journal_append(journal, JOURNAL_CHUNKS, record, length, &err));
+        told += length;
+    }
+    journal_close(journal);
+    assert_true(journal_open(directory, &journal, &err));
+    assert_true(journal_replay(journal, count_bytes, &found, &err));
+    assert_true(journal_peek(directory, count_bytes, &peeked, &err));
+    assert_int_equal(found, told);
+    assert_int_equal(peeked, told);
+    journal_close(journal);
+}
+
 static void a_record_that_stands_at_another_offset_does_not_count(void **state)
 {
     struct error err;
@@ -158,6 +188,8 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_torn_tail_is_cut_and_appending_goes_on_behind_it, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(a_journal_larger_than_what_is_held_of_it_comes_back_whole,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_record_that_stands_at_another_offset_does_not_count,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_record_beyond_its_bound_is_refused, set_up, tear_down),

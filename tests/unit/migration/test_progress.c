@@ -74,9 +74,22 @@ static void a_step_is_done_until_it_is_cleared(void **state)
     progress_close(progress);
 }
 
-static void chunks_come_back_sorted_and_end_with_a_new_beginning(void **state)
+struct taken {
+    struct copy_chunk chunks[8];
+    size_t count;
+};
+
+static void take(void *context, const struct copy_chunk *chunk)
+{
+    struct taken *taken = context;
+    assert_true(taken->count < 8);
+    taken->chunks[taken->count++] = *chunk;
+}
+
+static void chunks_come_back_and_end_with_a_new_beginning(void **state)
 {
     struct error err;
+    struct taken taken = {0};
     struct copy_chunk chunks[] = {{5, {5}}, {1, {1}}, {3, {3}}};
     struct progress *progress = open_it(PROGRESS_WHOLE);
     assert_true(progress_begin_copy(progress, 2, "inode 7", &err));
@@ -86,13 +99,20 @@ static void chunks_come_back_sorted_and_end_with_a_new_beginning(void **state)
     const struct progress_copy *copy = progress_copy(progress, 2);
     assert_string_equal(copy->identity, "inode 7");
     assert_int_equal(copy->count, 3);
-    assert_int_equal(copy->chunks[0].index, 1);
-    assert_int_equal(copy->chunks[2].digest[0], 5);
+    assert_true(progress_add_chunks(progress, 1, chunks, 1, 1, 1, &err)); /* another disk's */
+    assert_true(progress_each_chunk(progress, 2, take, &taken, &err));
+    assert_int_equal(taken.count, 3);
+    assert_memory_equal(taken.chunks, chunks, sizeof(chunks));
     assert_int_equal(copy->read_bytes, 100);
     assert_true(progress_begin_copy(progress, 2, "inode 8", &err));
     copy = progress_copy(progress, 2);
     assert_int_equal(copy->count, 0);
     assert_int_equal(copy->read_bytes, 100); /* what was read was read */
+    assert_true(progress_add_chunks(progress, 2, chunks + 1, 2, 120, 100, &err));
+    taken.count = 0;
+    assert_true(progress_each_chunk(progress, 2, take, &taken, &err));
+    assert_int_equal(taken.count, 2); /* those of the beginning before do not count */
+    assert_memory_equal(taken.chunks, chunks + 1, 2 * sizeof(chunks[0]));
     assert_int_equal(progress_copy(progress, 0)->count, 0);
     progress_close(progress);
 }
@@ -149,7 +169,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(the_job_its_runs_and_its_result_come_back),
         TEST(a_step_is_done_until_it_is_cleared),
-        TEST(chunks_come_back_sorted_and_end_with_a_new_beginning),
+        TEST(chunks_come_back_and_end_with_a_new_beginning),
         TEST(an_entry_of_the_ledger_is_replaced_by_its_later_state),
         TEST(the_daemon_reads_a_journal_without_keeping_its_chunks),
         TEST(a_process_of_an_earlier_boot_or_start_is_not_ended),

@@ -52,6 +52,34 @@ static void the_text_does_not_depend_on_the_order_of_setting(void **state)
     copy_digests_free(down);
 }
 
+static void a_long_list_that_was_spilled_says_the_same(void **state)
+{
+    const uint64_t size = 70ull * 4096 * COPY_CHUNK_BYTES - 99, count = 70ull * 4096;
+    struct copy_digests *spilled = copy_digests_new(size), *kept = copy_digests_new(size);
+    struct copy_digests *nowhere = copy_digests_new(size);
+    copy_digests_spill(spilled, "/tmp");
+    copy_digests_spill(nowhere, "/nowhere at all");
+    for (uint64_t i = 0; i < count; i++) {
+        uint64_t at = i * 7919 % count; /* all, out of order: pages come and go */
+        struct copy_chunk chunk = {.index = at, .digest = {(uint8_t)at, (uint8_t)(at >> 8), 1}};
+        copy_digests_set(spilled, &chunk);
+        copy_digests_set(kept, &chunk);
+        copy_digests_set(nowhere, &chunk);
+    }
+    char a[COPY_DIGEST_TEXT_SIZE], b[COPY_DIGEST_TEXT_SIZE], c[COPY_DIGEST_TEXT_SIZE];
+    copy_digests_text(spilled, a);
+    copy_digests_text(kept, b);
+    copy_digests_text(nowhere, c);
+    assert_string_equal(a, b);
+    assert_string_equal(a, c);
+    copy_digests_set(spilled, &(struct copy_chunk){.index = count - 5000, .digest = {9}});
+    copy_digests_text(spilled, a);
+    assert_string_not_equal(a, b);
+    copy_digests_free(spilled);
+    copy_digests_free(kept);
+    copy_digests_free(nowhere);
+}
+
 static void verification_names_the_first_byte_that_differs(void **state)
 {
     struct error err = {0};
@@ -82,6 +110,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(chunks_set_to_zeroes_change_nothing),
         cmocka_unit_test(the_text_does_not_depend_on_the_order_of_setting),
+        cmocka_unit_test(a_long_list_that_was_spilled_says_the_same),
         cmocka_unit_test(verification_names_the_first_byte_that_differs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
