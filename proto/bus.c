@@ -114,7 +114,13 @@ bool bus_flush(struct bus *bus, uint64_t timeout_ms, struct error *err)
 
 bool bus_next(struct bus *bus, uint64_t timeout_ms, int extra_fd, struct bus_message *ret_message)
 {
-    return bus->ops->next(bus, timeout_ms, extra_fd, ret_message);
+    if (timeout_ms > 0)
+        bus->turn_bytes = 0;
+    if (bus->turn_bytes >= BUS_TURN_MOST_BYTES ||
+        !bus->ops->next(bus, timeout_ms, extra_fd, ret_message))
+        return false;
+    bus->turn_bytes += ret_message->length;
+    return true;
 }
 
 void bus_wake(struct bus *bus)
@@ -125,17 +131,20 @@ void bus_wake(struct bus *bus)
 void bus_ack(struct bus *bus, uint64_t tag)
 {
     crashpoint("before_ack");
+    bus->turn_bytes = 0;
     bus->ops->ack(bus, tag);
     crashpoint("after_ack");
 }
 
 void bus_requeue(struct bus *bus, uint64_t tag)
 {
+    bus->turn_bytes = 0;
     bus->ops->requeue(bus, tag);
 }
 
 void bus_reject(struct bus *bus, const struct bus_message *message, const struct error *err)
 {
+    bus->turn_bytes = 0;
     bus->ops->reject(bus, message, err);
 }
 

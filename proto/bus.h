@@ -62,6 +62,7 @@ enum message_type message_type_parse(const char *name);
 
 #define BUS_MESSAGE_MOST_BYTES (1u << 20)
 #define BUS_PAGE_MOST_BYTES (256u << 10)
+#define BUS_TURN_MOST_BYTES (16u << 20)
 
 /* A queue to consume: a name and a kind from topology.h. */
 struct bus_queue;
@@ -104,7 +105,8 @@ struct bus_stats {
 struct bus;
 /* Does not wait for a connection. The settings are borrowed for the bus's life. */
 struct bus *bus_open(const struct bus_settings *settings, const char *connection_name);
-void bus_close(struct bus *bus); /* waits at most send_timeout_ms for confirms */
+/* Waits for confirms, at most send_timeout_ms and at most 2 s: a daemon that is told to end has 5. */
+void bus_close(struct bus *bus);
 void bus_on_fate(struct bus *bus, bus_fate_handler *handler, void *context);
 
 /* Begins to consume (now and after each reconnect); the queue is declared as its kind demands.
@@ -122,7 +124,9 @@ bool bus_flush(struct bus *bus, uint64_t timeout_ms, struct error *err) MUST_CHE
 
 /* Waits at most timeout_ms for a message (0: only what is here already). Returns true with one;
  * false when there is none. Also returns early, false, after bus_wake or when `extra_fd` (−1: none)
- * becomes readable. */
+ * becomes readable. Calls with 0 in a row give at most BUS_TURN_MOST_BYTES (and the message that goes
+ * beyond), then say that there is none until one is settled or a call waits: whoever gathers a batch
+ * cannot be made to hold more. */
 bool bus_next(struct bus *bus, uint64_t timeout_ms, int extra_fd, struct bus_message *ret_message);
 void bus_wake(struct bus *bus);
 void bus_ack(struct bus *bus, uint64_t tag);

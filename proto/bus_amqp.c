@@ -18,6 +18,7 @@
 #define CONSUME_CHANNEL_FIRST 2
 #define CONSUME_CHANNEL_LAST 250
 #define ACKS_UNSENT_MOST 64
+#define CLOSE_MOST_MS 2000u
 #define CONFIRM_TURN 32 /* messages given between two looks at the publishing connection */
 
 /* -- tags: generation of the channel, channel, number of the delivery ----------------------------- */
@@ -301,8 +302,11 @@ static void rabbit_close(struct bus *base)
 {
     struct rabbit_bus *bus = rabbit_of(base);
     struct error ignored = {0};
+    uint64_t patience_ms = bus->settings->send_timeout_ms;
 
-    bool all_told = rabbit_flush(base, bus->settings->send_timeout_ms, &ignored);
+    if (patience_ms > CLOSE_MOST_MS)
+        patience_ms = CLOSE_MOST_MS;
+    bool all_told = rabbit_flush(base, patience_ms, &ignored);
     (void)all_told; /* what is left has no fate: nobody can ask any more */
     acks_flush(bus);
     link_fini(&bus->out);

@@ -114,6 +114,7 @@ static bool tls_set(struct dial *dial, amqp_socket_t *socket)
 {
     amqp_ssl_socket_set_verify_peer(socket, 1);
     amqp_ssl_socket_set_verify_hostname(socket, 1);
+    amqp_ssl_socket_set_key_passwd(socket, ""); /* never asks a terminal for one */
     return status_check(dial,
                         amqp_ssl_socket_set_ssl_versions(socket, AMQP_TLSv1_2, AMQP_TLSvLATEST),
                         "TLS versions") &&

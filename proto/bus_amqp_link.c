@@ -30,14 +30,18 @@ void link_init(struct link *link, enum link_role role, const struct bus_settings
 void link_fini(struct link *link)
 {
     struct timeval patience = {.tv_usec = 500000};
+    struct pollfd fd = {.fd = link_fd(link), .events = POLLOUT};
 
     if (link->dial)
         dial_abandon(link->dial);
     link->dial = NULL;
     if (!link->connection)
         return;
-    amqp_set_rpc_timeout(link->connection, &patience);
-    amqp_connection_close(link->connection, AMQP_REPLY_SUCCESS);
+    /* A farewell that no buffer takes would be waited for until the kernel gives up. */
+    if (poll(&fd, 1, 0) == 1 && (fd.revents & POLLOUT)) {
+        amqp_set_rpc_timeout(link->connection, &patience);
+        amqp_connection_close(link->connection, AMQP_REPLY_SUCCESS);
+    }
     amqp_destroy_connection(link->connection);
     link->connection = NULL;
 }
@@ -265,7 +269,8 @@ bool intake_is_too_long(const struct intake *intake)
 
 bool intake_take(struct intake *intake, const amqp_frame_t *frame)
 {
-    if (intake->stage == INTAKE_HEADER && frame->frame_type == AMQP_FRAME_HEADER) {
+    if (intake->stage == INTAKE_HEADER && frame->frame_type == AMQP_FRAME_HEADER &&
+        frame->payload.properties.class_id == AMQP_BASIC_CLASS) {
         intake->stage = INTAKE_BODY;
         intake->left = intake->body_bytes = frame->payload.properties.body_size;
         properties_copy(intake, frame->payload.properties.decoded);

@@ -32,6 +32,7 @@ struct bus {
     const struct bus_ops *ops;
     bus_fate_handler *fate_handler; /* NULL: nobody asks */
     void *fate_context;
+    size_t turn_bytes; /* given since the last call that waited or settled a message */
 };
 
 /* Tells the handler, if there is one and the cookie is not 0. */

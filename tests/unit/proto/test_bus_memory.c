@@ -305,6 +305,51 @@ static void types_come_back_from_their_names(void **state)
     assert_string_equal(message_type_name((enum message_type)99), "guts.v1.Unknown");
 }
 
+/* Forty messages of a mebibyte wait: who gathers without waiting gets sixteen, settles, goes on. */
+static void a_batch_is_bounded_in_bytes(void **state)
+{
+    struct bus_publication publication = to(TOPOLOGY_SCHEDULER, "");
+    struct bus_message message;
+    size_t turns = 0, sum = 0;
+
+    far_consumes(topology_scheduler());
+    publication.body = xcalloc(1, BUS_MESSAGE_MOST_BYTES);
+    publication.length = BUS_MESSAGE_MOST_BYTES;
+    for (int i = 0; i < 40; i++)
+        publish(&publication);
+    for (; sum < 40 && turns < 10; turns++) {
+        uint64_t tags[64];
+        size_t count = 0;
+        while (bus_next(world.far, 0, -1, &message))
+            tags[count++] = message.tag;
+        assert_in_range(count, 1, 16);
+        for (size_t i = 0; i < count; i++)
+            bus_ack(world.far, tags[i]);
+        sum += count;
+    }
+    assert_int_equal(sum, 40);
+    assert_int_equal(turns, 3);
+    free((void *)(uintptr_t)publication.body);
+}
+
+/* Nobody is stuck who settles nothing: a call that waits begins anew. */
+static void a_call_that_waits_is_given_more(void **state)
+{
+    struct bus_publication publication = to(TOPOLOGY_SCHEDULER, "");
+    struct bus_message message;
+
+    far_consumes(topology_scheduler());
+    publication.body = xcalloc(1, BUS_MESSAGE_MOST_BYTES);
+    publication.length = BUS_MESSAGE_MOST_BYTES;
+    for (int i = 0; i < 17; i++)
+        publish(&publication);
+    for (int i = 0; i < 16; i++)
+        assert_true(bus_next(world.far, 0, -1, &message));
+    assert_false(bus_next(world.far, 0, -1, &message));
+    assert_true(bus_next(world.far, 1, -1, &message));
+    free((void *)(uintptr_t)publication.body);
+}
+
 static void the_settings_have_defaults_that_parse(void **state)
 {
     struct bus_settings settings;
@@ -339,6 +384,8 @@ int main(void)
         IN_WORLD(messages_expire_and_queues_take_turns),
         IN_WORLD(prefetch_bounds_what_is_unacknowledged),
         IN_WORLD(a_message_beyond_the_bound_is_not_sent),
+        IN_WORLD(a_batch_is_bounded_in_bytes),
+        IN_WORLD(a_call_that_waits_is_given_more),
         cmocka_unit_test(types_come_back_from_their_names),
         cmocka_unit_test(the_settings_have_defaults_that_parse),
     };
