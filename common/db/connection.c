@@ -136,10 +136,12 @@ static void set_options(MYSQL *mysql, const struct db_settings *settings)
     unsigned connect = seconds(settings->connect_timeout_ms);
     unsigned answer = seconds(settings->answer_timeout_ms);
     client_bool report = 1;
+    unsigned local_files = 0; /* a server, or who stands in its place, may not ask for our files */
     mysql_options(mysql, MYSQL_OPT_CONNECT_TIMEOUT, &connect);
     mysql_options(mysql, MYSQL_OPT_READ_TIMEOUT, &answer);
     mysql_options(mysql, MYSQL_OPT_WRITE_TIMEOUT, &answer);
     mysql_options(mysql, MYSQL_REPORT_DATA_TRUNCATION, &report);
+    mysql_options(mysql, MYSQL_OPT_LOCAL_INFILE, &local_files);
     mysql_options(mysql, MYSQL_SET_CHARSET_NAME, "utf8mb4");
     set_tls(mysql, settings);
 }
