@@ -216,15 +216,28 @@ static bool check_addresses(const struct url *url, struct error *err)
     return true;
 }
 
+const char *url_shown(const char *url, char ret_text[URL_SHOWN_SIZE])
+{
+    const char *host = strstr(url, "://");
+    size_t head = host != NULL ? (size_t)(host + 3 - url) : 0;
+    /* With an "@" anywhere nobody can tell where the user ends: passwords hold "/" and "?" too. */
+    size_t length = strchr(url, '@') != NULL ? head : strcspn(url, "?#");
+    snprintf(ret_text, URL_SHOWN_SIZE, "%.*s%s", (int)(length < 200 ? length : 200), url,
+             url[length] != '\0' ? "…" : "");
+    return ret_text;
+}
+
 bool url_list_allow(const struct url_list *list, const char *url, struct error *err)
 {
     struct url parsed;
+    char shown[URL_SHOWN_SIZE];
+    url = url != NULL ? url : "";
     if (!url_parse(url, &parsed))
-        return error_set(err, &FAULT_ADDRESS_NOT_ALLOWED,
-                         "\"%.200s\" is no plain http or https URL", url != NULL ? url : "");
+        return error_set(err, &FAULT_ADDRESS_NOT_ALLOWED, "\"%s\" is no plain http or https URL",
+                         url_shown(url, shown));
     if (find_prefix(list, &parsed) == NULL)
         return error_set(err, &FAULT_ADDRESS_NOT_ALLOWED,
-                         "\"%.200s\" is not on this node's list of URLs", url);
+                         "\"%s\" is not on this node's list of URLs", url_shown(url, shown));
     if (is_literal(parsed.host))
         return true;
     return check_addresses(&parsed, err);

@@ -248,12 +248,13 @@ static bool transfer_failed(const struct transfer *transfer, CURLcode code, cons
                             struct error *err)
 {
     const struct http_call *call = transfer->call;
+    int shown = (int)strcspn(call->url, "?#"); /* a query may sign the request: a secret */
     if (transfer->too_large)
-        return error_set(err, &FAULT_TOO_LARGE, "%s %s: the answer is too long", call->method,
-                         call->url);
+        return error_set(err, &FAULT_TOO_LARGE, "%s %.*s: the answer is too long", call->method,
+                         shown, call->url);
     if (transfer->cancelled)
-        return error_set(err, &FAULT_CANCELLED, "%s %s: stopped", call->method, call->url);
-    return error_set(err, fault_of(transfer, code), "%s %s: %s", call->method, call->url,
+        return error_set(err, &FAULT_CANCELLED, "%s %.*s: stopped", call->method, shown, call->url);
+    return error_set(err, fault_of(transfer, code), "%s %.*s: %s", call->method, shown, call->url,
                      text[0] != '\0' ? text : curl_easy_strerror(code));
 }
 

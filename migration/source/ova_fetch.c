@@ -9,11 +9,13 @@
 
 #include "common/base/file.h"
 #include "common/http/client.h"
+#include "migration/root_url.h"
 #include "proto/fault.h"
 
 struct ova_fetch {
     struct work *work;
     char *url;
+    char shown[URL_SHOWN_SIZE]; /* the query may sign the request: it goes into no error */
     struct http_client *client;
 };
 
@@ -27,6 +29,7 @@ bool ova_fetch_open(struct work *work, const char *url, struct ova_fetch **ret_f
     struct ova_fetch *fetch = xcalloc(1, sizeof(*fetch));
     fetch->work = work;
     fetch->url = xstrdup(url);
+    url_shown(url, fetch->shown);
     fetch->client = http_client_new(&settings);
     *ret_fetch = fetch;
     return true;
@@ -62,14 +65,13 @@ static bool judge_status(const struct ova_fetch *fetch, unsigned status, unsigne
     if (status == wanted)
         return true;
     if (status == 401 || status == 403)
-        return error_set(err, &FAULT_SOURCE_CREDENTIALS, "\"%.200s\" answers %u", fetch->url,
-                         status);
+        return error_set(err, &FAULT_SOURCE_CREDENTIALS, "\"%s\" answers %u", fetch->shown, status);
     if (status == 404 || status == 410)
-        return error_set(err, &FAULT_NOT_FOUND, "\"%.200s\" answers %u", fetch->url, status);
+        return error_set(err, &FAULT_NOT_FOUND, "\"%s\" answers %u", fetch->shown, status);
     if (status == 200 && wanted == 206)
-        return error_set(err, &FAULT_UNSUPPORTED, "the server of \"%.200s\" serves no ranges",
-                         fetch->url);
-    return error_set(err, &FAULT_SOURCE_UNREACHABLE, "\"%.200s\" answers %u", fetch->url, status);
+        return error_set(err, &FAULT_UNSUPPORTED, "the server of \"%s\" serves no ranges",
+                         fetch->shown);
+    return error_set(err, &FAULT_SOURCE_UNREACHABLE, "\"%s\" answers %u", fetch->shown, status);
 }
 
 /* A server that ignores the range sends all of it: the sink stops it after what was asked for. */
@@ -171,7 +173,7 @@ bool ova_fetch_all(struct ova_fetch *fetch, const char *path, uint64_t most, str
     if (fd < 0)
         return error_set_errno(err, errno, "cannot create \"%s\"", part);
     if (!download_into(fetch, fd, most, err))
-        return error_prefix(err, "downloading \"%.200s\"", fetch->url);
+        return error_prefix(err, "downloading \"%s\"", fetch->shown);
     if (fsync(fd) != 0 || rename(part, path) != 0)
         return error_set_errno(err, errno, "cannot keep \"%s\"", path);
     return true;

@@ -164,6 +164,27 @@ static const struct fault *url_gives(struct place *place, const char *url)
     return roots_allow_url(place->roots, url, &err) ? NULL : err.fault;
 }
 
+static void what_an_url_hides_is_in_no_error(void **state)
+{
+    static const char *const urls[] = {
+        "https://images.example.org/other?Signature=geheim",
+        "https://user:geheim@images.example.org/vms/a",
+        "https://user:ge/heim?geheim@images.example.org/vms/a",
+        "ftp://images.example.org/vms/a?geheim",
+        "user:geheim@images.example.org",
+    };
+    struct place *place = *state;
+    for (size_t i = 0; i < COUNT_OF(urls); i++) {
+        struct error err = {0};
+        assert_false(roots_allow_url(place->roots, urls[i], &err));
+        assert_null(strstr(err.text, "heim"));
+        assert_null(strstr(err.text, "user"));
+    }
+    struct error err = {0};
+    assert_false(roots_allow_url(place->roots, urls[0], &err));
+    assert_non_null(strstr(err.text, "https://images.example.org/other"));
+}
+
 static void only_listed_urls_pass(void **state)
 {
     struct place *place = *state;
@@ -237,6 +258,7 @@ int main(void)
         TEST(names_of_descriptors_stay_in_their_directory),
         TEST(a_root_that_is_missing_is_a_mistake_of_configuration),
         TEST(only_listed_urls_pass),
+        TEST(what_an_url_hides_is_in_no_error),
         TEST(a_listed_name_that_leads_to_this_machine_is_refused),
         TEST(addresses_of_this_machine_are_known),
     };
