@@ -239,14 +239,12 @@ void package_close(struct package *package)
     fd_closep(&package->file_fd);
 }
 
+/* A disk of a package is one file: manifest and identity know of no other that a text descriptor
+ * would lead to. */
 static bool open_vmdk(struct package *package, const char *name, struct disk **ret_disk,
                       struct error *err)
 {
     struct part part;
-    if (package->directory_fd >= 0) {
-        struct disk_opener opener = {.open = open_beneath, .context = package};
-        return disk_vmdk_open(&opener, name, ret_disk, err);
-    }
     return open_part(package, name, &part, err) &&
            disk_vmdk_open_part(part.fd, part.offset_bytes, part.length_bytes, name, ret_disk, err);
 }

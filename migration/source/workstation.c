@@ -230,7 +230,10 @@ static bool workstation_export_check(struct source_export *session, struct error
     struct workstation_export *self = (struct workstation_export *)session;
     CLEANUP(arena_freep) struct arena *arena = arena_new();
     const char *now = NULL;
-    if (workstation_vm_lock(&self->place) != WORKSTATION_FREE)
+    enum workstation_lock lock = workstation_vm_lock(&self->place);
+    if (lock == WORKSTATION_UNKNOWN)
+        return error_set(err, &FAULT_IO, "the machine's locks cannot be read any more");
+    if (lock != WORKSTATION_FREE)
         return error_set(err, &FAULT_SOURCE_CHANGED, "the machine was started or opened meanwhile");
     if (!workstation_vm_identity(&self->place, session->vm, arena, &now, err))
         return false;

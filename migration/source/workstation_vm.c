@@ -39,20 +39,38 @@ static bool ends_with(const char *text, const char *end)
     return length > tail && strcasecmp(text + length - tail, end) == 0;
 }
 
-/* A lock is a directory "x.vmx.lck" or "x.vmdk.lck" with a file "M12345.lck" in it. VMware writes
- * which host and process holds it; that may be another host, so every one counts. An empty directory
- * is a leftover. */
-static bool directory_holds_lock(int parent_fd, const char *name)
+/* NULL when it cannot be opened or is none (then *ret_known tells that). */
+static DIR *open_directory(int parent_fd, const char *name, bool *ret_known)
 {
     int fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    *ret_known = fd >= 0 || errno == ENOENT || errno == ENOTDIR || errno == ELOOP;
     DIR *directory = fd >= 0 ? fdopendir(fd) : NULL;
-    if (directory == NULL) {
+    if (directory == NULL)
         fd_closep(&fd);
+    return directory;
+}
+
+/* The next entry, or NULL at the end; *ret_known is false when the rest cannot be read. */
+static const struct dirent *next_entry(DIR *directory, bool *ret_known)
+{
+    errno = 0;
+    const struct dirent *entry = readdir(directory);
+    *ret_known = entry != NULL || errno == 0;
+    return entry;
+}
+
+/* A lock is a directory "x.vmx.lck" or "x.vmdk.lck" with a file "M12345.lck" in it. VMware writes
+ * which host and process holds it; that may be another host, so every one counts. An empty directory
+ * is a leftover; one that may not be read is none. */
+static bool directory_holds_lock(int parent_fd, const char *name, bool *ret_known)
+{
+    DIR *directory = open_directory(parent_fd, name, ret_known);
+    if (directory == NULL)
         return false;
-    }
     bool held = false;
-    struct dirent *entry;
-    for (unsigned i = 0; !held && i < LOCKS_MOST && (entry = readdir(directory)) != NULL; i++) {
+    const struct dirent *entry;
+    for (unsigned i = 0;
+         !held && i < LOCKS_MOST && (entry = next_entry(directory, ret_known)) != NULL; i++) {
         struct stat facts;
         held = ends_with(entry->d_name, ".lck") &&
                fstatat(dirfd(directory), entry->d_name, &facts, AT_SYMLINK_NOFOLLOW) == 0 &&
@@ -68,26 +86,33 @@ static bool concerns(const char *entry, const char *file)
            strncasecmp(entry, file, strlen(file)) == 0;
 }
 
+/* Several machines may share a directory: of locks on descriptions only our own counts; those on disks
+ * and memory files are taken as ours, since a shared base disk must rest too. */
+static enum workstation_lock lock_of(const struct workstation_place *place, DIR *directory,
+                                     const char *name, bool *ret_known)
+{
+    bool own = concerns(name, place->file);
+    bool other = ends_with(name, ".vmdk.lck") || ends_with(name, ".vmem.lck");
+    *ret_known = true;
+    if ((own || other) && directory_holds_lock(dirfd(directory), name, ret_known))
+        return own ? WORKSTATION_RUNNING : WORKSTATION_LOCKED;
+    return *ret_known ? WORKSTATION_FREE : WORKSTATION_UNKNOWN;
+}
+
 enum workstation_lock workstation_vm_lock(const struct workstation_place *place)
 {
-    int fd = openat(place->directory_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *directory = fd >= 0 ? fdopendir(fd) : NULL;
+    bool known = true;
     enum workstation_lock lock = WORKSTATION_FREE;
-    struct dirent *entry;
-    if (directory == NULL) {
-        fd_closep(&fd);
-        return lock;
-    }
-    /* Several machines may share a directory: of locks on descriptions only our own counts; those on
-     * disks and memory files are taken as ours, since a shared base disk must rest too. */
-    while (lock != WORKSTATION_RUNNING && (entry = readdir(directory)) != NULL) {
-        bool own = concerns(entry->d_name, place->file);
-        bool other = ends_with(entry->d_name, ".vmdk.lck") || ends_with(entry->d_name, ".vmem.lck");
-        if ((own || other) && directory_holds_lock(dirfd(directory), entry->d_name))
-            lock = own ? WORKSTATION_RUNNING : WORKSTATION_LOCKED;
+    const struct dirent *entry;
+    DIR *directory = open_directory(place->directory_fd, ".", &known);
+    if (directory == NULL)
+        return WORKSTATION_UNKNOWN;
+    while (lock != WORKSTATION_RUNNING && (entry = next_entry(directory, &known)) != NULL) {
+        enum workstation_lock found = lock_of(place, directory, entry->d_name, &known);
+        lock = found > lock ? found : lock; /* in the order of what they tell */
     }
     closedir(directory);
-    return lock;
+    return known || lock > WORKSTATION_UNKNOWN ? lock : WORKSTATION_UNKNOWN;
 }
 
 static bool set_obstacle(struct vm *vm, struct arena *arena, const struct fault *fault,
@@ -126,6 +151,9 @@ static void find_obstacles(const struct workstation_place *place, const struct v
     if (vmx_is_encrypted(vmx))
         set_obstacle(vm, arena, &FAULT_VM_ENCRYPTED, "the machine is encrypted");
     enum workstation_lock lock = workstation_vm_lock(place);
+    if (lock == WORKSTATION_UNKNOWN)
+        set_obstacle(vm, arena, &FAULT_VM_LOCKED,
+                     "nobody can tell whether the machine runs: a lock (.lck) cannot be read");
     if (lock == WORKSTATION_LOCKED)
         set_obstacle(vm, arena, &FAULT_VM_LOCKED,
                      "another program holds a disk: a lock file (.lck)");

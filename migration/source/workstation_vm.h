@@ -25,8 +25,13 @@ bool workstation_vm_identity(const struct workstation_place *place, const struct
                              struct arena *arena, const char **ret_identity,
                              struct error *err) MUST_CHECK;
 /* By the lock files of VMware: on the .vmx, it runs or is open in Workstation; on a disk or memory file
- * alone, another machine or tool holds what it needs. */
-enum workstation_lock { WORKSTATION_FREE, WORKSTATION_LOCKED, WORKSTATION_RUNNING };
+ * alone, another machine or tool holds what it needs. A lock that cannot be read is no absent lock. */
+enum workstation_lock {
+    WORKSTATION_FREE,
+    WORKSTATION_UNKNOWN,
+    WORKSTATION_LOCKED,
+    WORKSTATION_RUNNING
+};
 enum workstation_lock workstation_vm_lock(const struct workstation_place *place);
 /* Opens files beneath the machine's directory; borrows the place. */
 struct disk_opener workstation_vm_opener(const struct workstation_place *place);

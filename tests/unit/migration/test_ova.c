@@ -244,6 +244,25 @@ static void a_descriptor_with_its_disks_beside_it_works(void **state)
     }
 }
 
+/* The manifest would cover the text, and the bytes would come from elsewhere. */
+static void a_disk_of_a_package_is_one_file(void **state)
+{
+    static const char disk[] = "# Disk DescriptorFile\nversion=1\nCID=fffffffe\n"
+                               "parentCID=ffffffff\ncreateType=\"monolithicFlat\"\n"
+                               "RW 16 FLAT \"a-flat.vmdk\" 0\n";
+    struct place *place = *state;
+    char text[2048], flat[DISK_BYTES] = "";
+    int length = snprintf(text, sizeof(text), descriptor, "a.vmdk");
+    char *format = strstr(text, "ovf:format='raw'");
+    memcpy(format, "ovf:format='vmdk", 16);
+    memmove(format + 17, format + 16, strlen(format + 16) + 1);
+    format[16] = '\'';
+    put(place, "in/web.ovf", text, (size_t)length + 1);
+    put(place, "in/a.vmdk", disk, sizeof(disk) - 1);
+    put(place, "in/a-flat.vmdk", flat, sizeof(flat));
+    assert_string_equal(describe(place, "web.ovf")->obstacle_code, FAULT_DISK_INVALID.code);
+}
+
 struct listing {
     size_t count;
     char lines[8][80];
@@ -300,6 +319,7 @@ int main(void)
         TEST(an_archive_that_climbs_is_an_obstacle),
         TEST(a_disk_that_is_not_there_is_an_obstacle),
         TEST(a_descriptor_with_its_disks_beside_it_works),
+        TEST(a_disk_of_a_package_is_one_file),
         TEST(all_packages_are_listed_broken_ones_too),
         TEST(an_url_beyond_the_list_is_refused),
     };

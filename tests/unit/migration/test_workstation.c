@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -13,6 +14,7 @@
 #include "common/base/file.h"
 #include "fake_work.h"
 #include "migration/source/workstation.h"
+#include "migration/source/workstation_vm.h"
 #include "proto/fault.h"
 
 /* A directory beneath a root, with one sound machine in "vms/web/web.vmx". */
@@ -247,6 +249,29 @@ static void a_lock_on_a_disk_alone_means_that_another_holds_it(void **state)
     assert_string_equal(describe(place, "web/web.vmx")->obstacle_code, FAULT_VM_LOCKED.code);
 }
 
+/* Without a descriptor to look with, as with a directory that only its owner may read. */
+static void a_lock_that_cannot_be_read_is_not_an_absent_one(void **state)
+{
+    struct place *place = *state;
+    add_directory(place, "vms/web/web.vmx.lck");
+    char path[256];
+    snprintf(path, sizeof(path), "%s/vms/web", place->top);
+    struct workstation_place machine = {.directory_fd = open(path, O_RDONLY | O_DIRECTORY),
+                                        .file = "web.vmx"};
+    assert_int_equal(workstation_vm_lock(&machine), WORKSTATION_FREE);
+    struct rlimit before, few;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    for (rlim_t spare = 1; spare <= 2; spare++) { /* one: not even the lock's directory opens */
+        few = before;
+        few.rlim_cur = (rlim_t)machine.directory_fd + spare;
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+        enum workstation_lock lock = workstation_vm_lock(&machine);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+        assert_int_equal(lock, WORKSTATION_UNKNOWN);
+    }
+    close(machine.directory_fd);
+}
+
 struct listing {
     size_t count;
     char keys[8][64];
@@ -345,6 +370,7 @@ int main(void)
         TEST(disks_may_not_lie_elsewhere),
         TEST(a_lock_means_that_it_runs),
         TEST(a_lock_on_a_disk_alone_means_that_another_holds_it),
+        TEST(a_lock_that_cannot_be_read_is_not_an_absent_one),
         TEST(all_machines_are_listed_and_links_are_not_followed),
         TEST(keys_do_not_lead_elsewhere),
         TEST(an_export_reads_disks_and_notices_changes),
