@@ -18,6 +18,7 @@
 #include "proto/fault.h"
 
 #define QCOW2_PARALLEL 2
+#define ROOM_AHEAD_BYTES (16ull << 20)
 static const uint8_t zero_cluster[QCOW2_CLUSTER_BYTES];
 
 /* A range that lies in one piece in the file, or nowhere. */
@@ -155,7 +156,7 @@ static bool qcow2_write(struct disk *disk, const void *data, size_t length, uint
         struct place place;
         if (!place_find(qcow2, offset, length, true, &place, err))
             return false;
-        if (!file_pwrite_all(qcow2->fd, from, (size_t)place.length, place.file_offset, err))
+        if (!lane_write(&qcow2->lane, from, (size_t)place.length, place.file_offset, err))
             return error_prefix(err, "%s at %" PRIu64, disk->description, offset);
         from += place.length;
         offset += place.length;
@@ -249,6 +250,7 @@ static void qcow2_close(struct disk *disk)
     qcow2_packer_free(qcow2->packer);
     free(qcow2->l1);
     free(qcow2->old_used);
+    lane_fini(&qcow2->lane);
     fd_closep(&qcow2->fd);
     pthread_mutex_destroy(&qcow2->lock);
     disk_fini(disk);
@@ -275,6 +277,7 @@ static struct disk_qcow2 *qcow2_new(const struct disk_qcow2_plan *plan, uint64_t
     qcow2->compress = plan->compression == DISK_QCOW2_ZSTD;
     if (qcow2->compress)
         qcow2->packer = qcow2_packer_new();
+    lane_init(&qcow2->lane, plan->fd, ROOM_AHEAD_BYTES);
     qcow2->l1_entries = qcow2_l1_entries(size_bytes);
     qcow2->l1_offset = QCOW2_CLUSTER_BYTES;
     qcow2->l1 = xcalloc(qcow2->l1_entries, sizeof(*qcow2->l1));
@@ -330,6 +333,7 @@ bool disk_qcow2_create(const struct disk_qcow2_plan *plan, struct disk **ret_dis
         ftruncate(qcow2->fd, (off_t)begin_bytes) < 0) {
         error_set_errno(err, errno, "%s: cannot cut the file", qcow2->disk.description);
     } else if (header_begin(qcow2, err)) {
+        qcow2->lane.end_bytes = begin_bytes;
         *ret_disk = &qcow2->disk;
         return true;
     }

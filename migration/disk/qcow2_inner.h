@@ -8,6 +8,7 @@
 #include <pthread.h>
 
 #include "migration/disk/disk_ops.h"
+#include "migration/disk/lane.h"
 #include "migration/disk/qcow2.h"
 
 #define QCOW2_CLUSTER_BITS 16u
@@ -57,6 +58,7 @@ struct qcow2_packer;
 struct disk_qcow2 {
     struct disk disk;
     int fd;
+    struct lane lane; /* of the clusters */
     bool lazy;
     bool compress;
     pthread_mutex_t lock; /* of all below */

@@ -13,6 +13,7 @@
 #include "common/base/file.h"
 #include "common/base/memory.h"
 #include "migration/disk/disk_ops.h"
+#include "migration/disk/lane.h"
 #include "proto/fault.h"
 
 #define RAW_PARALLEL 2
@@ -22,6 +23,7 @@ static const uint8_t zero_step[ZERO_STEP_BYTES];
 struct disk_raw {
     struct disk disk;
     int fd;
+    struct lane lane;
     uint64_t start_bytes;
     bool lazy;
     _Atomic bool no_punch; /* the filesystem cannot */
@@ -103,7 +105,7 @@ static bool raw_write(struct disk *disk, const void *data, size_t length, uint64
                       struct error *err)
 {
     struct disk_raw *raw = (struct disk_raw *)disk;
-    if (file_pwrite_all(raw->fd, data, length, raw->start_bytes + offset, err))
+    if (lane_write(&raw->lane, data, length, raw->start_bytes + offset, err))
         return true;
     return error_prefix(err, "%s at %" PRIu64, disk->description, offset);
 }
@@ -146,6 +148,7 @@ static bool raw_flush(struct disk *disk, struct error *err)
 static void raw_close(struct disk *disk)
 {
     struct disk_raw *raw = (struct disk_raw *)disk;
+    lane_fini(&raw->lane);
     fd_closep(&raw->fd);
     disk_fini(disk);
     free(raw);
@@ -171,6 +174,7 @@ static struct disk *raw_new(const struct disk_raw_plan *plan, int fd, uint64_t s
 {
     struct disk_raw *raw = xcalloc(1, sizeof(*raw));
     raw->fd = fd;
+    lane_init(&raw->lane, fd, 0);
     raw->start_bytes = plan->offset_bytes;
     raw->lazy = plan->lazy;
     disk_init(&raw->disk, plan->writable ? &raw_writer : &raw_reader,
