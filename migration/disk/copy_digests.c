@@ -90,8 +90,10 @@ static struct digest_page *page_room(struct copy_digests *digests, size_t index)
     }
     if (digests->kept_count >= PAGES_KEPT && digests->spill != NULL)
         page = copy_spill_page(digests->spill, index);
-    if (page != NULL)
+    if (page != NULL) {
+        copy_spill_touch(digests->spill, page);
         return page;
+    }
     digests->kept_count++;
     return xcalloc(1, sizeof(*page));
 }

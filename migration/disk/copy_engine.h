@@ -74,10 +74,10 @@ void copy_turn_pass(struct copy_turn *turn);
 void copy_turn_end(struct copy_turn *turn);
 
 /* -- budget --------------------------------------------------------------------------------------- */
-/* Waits up to 100 ms until so much is free; false: not yet. A request larger than the whole budget is
- * granted alone. */
-bool copy_budget_take(struct copy_budget *budget, uint64_t bytes);
-void copy_budget_give(struct copy_budget *budget, uint64_t bytes);
+/* A buffer of so many bytes (whole pages; what it holds is old). Waits up to 100 ms until the budget pays
+ * for it; NULL: not yet. One that is larger than the whole budget is granted alone. */
+void *copy_budget_take(struct copy_budget *budget, size_t bytes);
+void copy_budget_give(struct copy_budget *budget, void *buffer, size_t bytes);
 
 /* -- work ----------------------------------------------------------------------------------------- */
 struct copy {

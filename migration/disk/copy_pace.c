@@ -82,9 +82,16 @@ void copy_turn_end(struct copy_turn *turn)
     pthread_mutex_unlock(&turn->lock);
 }
 
+/* A buffer that nobody has at the moment; its head stands in itself. */
+struct idle_buffer {
+    struct idle_buffer *next;
+    size_t bytes;
+};
 struct copy_budget {
     uint64_t total_bytes;
     uint64_t lent_bytes;
+    uint64_t idle_bytes;
+    struct idle_buffer *idle;
     pthread_mutex_t lock;
     pthread_cond_t given;
 };
@@ -98,10 +105,20 @@ struct copy_budget *copy_budget_new(uint64_t bytes)
     return budget;
 }
 
+static void *idle_pop(struct copy_budget *budget, struct idle_buffer **link)
+{
+    struct idle_buffer *buffer = *link;
+    *link = buffer->next;
+    budget->idle_bytes -= buffer->bytes;
+    return buffer;
+}
+
 void copy_budget_free(struct copy_budget *budget)
 {
     if (budget == NULL)
         return;
+    while (budget->idle != NULL)
+        free(idle_pop(budget, &budget->idle));
     pthread_cond_destroy(&budget->given);
     pthread_mutex_destroy(&budget->lock);
     free(budget);
@@ -112,8 +129,25 @@ static bool is_free(const struct copy_budget *budget, uint64_t bytes)
     return budget->lent_bytes == 0 || budget->lent_bytes + bytes <= budget->total_bytes;
 }
 
-bool copy_budget_take(struct copy_budget *budget, uint64_t bytes)
+/* One of this size that is there, or a new one, for which others go if they must. */
+static void *buffer_find(struct copy_budget *budget, size_t bytes)
 {
+    for (struct idle_buffer **at = &budget->idle; *at != NULL; at = &(*at)->next) {
+        if ((*at)->bytes == bytes)
+            return idle_pop(budget, at);
+    }
+    while (budget->idle != NULL &&
+           budget->lent_bytes + budget->idle_bytes + bytes > budget->total_bytes)
+        free(idle_pop(budget, &budget->idle));
+    void *buffer = aligned_alloc(4096, bytes);
+    if (buffer == NULL)
+        abort();
+    return buffer;
+}
+
+void *copy_budget_take(struct copy_budget *budget, size_t bytes)
+{
+    void *buffer = NULL;
     struct timespec until;
     clock_gettime(CLOCK_REALTIME, &until);
     until.tv_nsec += 100000000;
@@ -125,17 +159,22 @@ bool copy_budget_take(struct copy_budget *budget, uint64_t bytes)
     while (!is_free(budget, bytes) &&
            pthread_cond_timedwait(&budget->given, &budget->lock, &until) == 0)
         ;
-    bool granted = is_free(budget, bytes);
-    if (granted)
+    if (is_free(budget, bytes)) {
+        buffer = buffer_find(budget, bytes);
         budget->lent_bytes += bytes;
+    }
     pthread_mutex_unlock(&budget->lock);
-    return granted;
+    return buffer;
 }
 
-void copy_budget_give(struct copy_budget *budget, uint64_t bytes)
+void copy_budget_give(struct copy_budget *budget, void *buffer, size_t bytes)
 {
+    struct idle_buffer *idle = buffer;
     pthread_mutex_lock(&budget->lock);
     budget->lent_bytes -= bytes;
+    budget->idle_bytes += bytes;
+    *idle = (struct idle_buffer){budget->idle, bytes};
+    budget->idle = idle;
     pthread_cond_broadcast(&budget->given);
     pthread_mutex_unlock(&budget->lock);
 }

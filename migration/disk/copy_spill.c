@@ -13,7 +13,7 @@
 #include "common/base/memory.h"
 #include "migration/disk/copy_engine.h"
 
-#define RESIDENT_MOST 32u
+#define RESIDENT_MOST 16u
 
 struct copy_spill {
     int fd;
@@ -33,6 +33,7 @@ struct copy_spill *copy_spill_new(const char *directory, size_t page_bytes, size
     void *map = mmap(NULL, map_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (map == MAP_FAILED)
         return NULL;
+    (void)madvise(map, map_bytes, MADV_RANDOM); /* no neighbours: they would be resident too */
     struct copy_spill *spill = xcalloc(1, sizeof(*spill));
     *spill = (struct copy_spill){
         .fd = fd, .map = map, .page_bytes = page_bytes, .map_bytes = map_bytes, .last = SIZE_MAX};

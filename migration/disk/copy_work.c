@@ -236,24 +236,23 @@ static bool work_once(struct work *work, bool *ret_end, struct error *err)
 {
     struct copy *copy = work->copy;
     bool ok = true;
-    bool granted = copy_budget_take(copy->budget, copy->buffer_bytes);
+    work->buffer = copy_budget_take(copy->budget, copy->buffer_bytes);
     copy->moved_ms = clock_mono_ms(); /* waiting for our own budget is no stall */
-    if (!granted)
+    if (work->buffer == NULL)
         return true;
     if (copy_map_next(&copy->map, &work->item, ret_end, err))
         ok = pass_item(work, err);
     else
         ok = *ret_end;
-    copy_budget_give(copy->budget, copy->buffer_bytes);
+    copy_budget_give(copy->budget, work->buffer, copy->buffer_bytes);
     return ok;
 }
 
 void *copy_work(void *argument)
 {
     struct copy *copy = argument;
-    struct work work = {.copy = copy, .buffer = aligned_alloc(4096, copy->buffer_bytes)};
-    work.digest = XXH3_createState();
-    if (work.buffer == NULL || work.digest == NULL)
+    struct work work = {.copy = copy, .digest = XXH3_createState()};
+    if (work.digest == NULL)
         abort();
     bool end = false;
     while (!end && !copy->ending) {
@@ -266,7 +265,6 @@ void *copy_work(void *argument)
             copy_fail(copy, &err);
     }
     XXH3_freeState(work.digest);
-    free(work.buffer);
     pthread_mutex_lock(&copy->lock);
     copy->running--;
     pthread_cond_signal(&copy->wake);

@@ -191,6 +191,11 @@ static bool same_run(struct disk_qcow2_stream *stream, uint64_t at, uint64_t len
         return false;
     for (; run < length; run += QCOW2_CLUSTER_BYTES) {
         bool next;
+        uint64_t table = (at + run) / QCOW2_TABLE_COVERS;
+        if (!*ret_data && stream->map.counts[table] == 0) { /* empty as a whole */
+            run += QCOW2_TABLE_COVERS - (at + run) % QCOW2_TABLE_COVERS - QCOW2_CLUSTER_BYTES;
+            continue;
+        }
         if (!is_data(stream, (at + run) / QCOW2_CLUSTER_BYTES, &next, err))
             return false;
         if (next != *ret_data)

@@ -43,13 +43,18 @@ static void a_changed_rate_is_felt_within_one_wait(void **state)
 
 static void a_budget_lends_no_more_than_it_has(void **state)
 {
-    struct copy_budget *budget = copy_budget_new(100);
-    assert_true(copy_budget_take(budget, 60));
-    assert_false(copy_budget_take(budget, 60));
-    copy_budget_give(budget, 60);
-    assert_true(copy_budget_take(budget, 1000)); /* larger than all of it: alone */
-    assert_false(copy_budget_take(budget, 1));
-    copy_budget_give(budget, 1000);
+    struct copy_budget *budget = copy_budget_new(10 * 4096);
+    void *six = copy_budget_take(budget, 6 * 4096);
+    assert_non_null(six);
+    assert_null(copy_budget_take(budget, 6 * 4096));
+    copy_budget_give(budget, six, 6 * 4096);
+    void *again = copy_budget_take(budget, 6 * 4096);
+    assert_ptr_equal(again, six); /* the same one */
+    copy_budget_give(budget, again, 6 * 4096);
+    void *large = copy_budget_take(budget, 100 * 4096); /* larger than all of it: alone */
+    assert_non_null(large);
+    assert_null(copy_budget_take(budget, 4096));
+    copy_budget_give(budget, large, 100 * 4096);
     copy_budget_free(budget);
 }
 
