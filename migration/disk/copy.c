@@ -11,6 +11,7 @@
 #include "common/base/crashpoint.h"
 #include "common/base/memory.h"
 #include "migration/disk/copy_engine.h"
+#include "migration/disk/pack.h"
 #include "proto/fault.h"
 
 #define PIECE_BYTES (256u << 10) /* fits the second cache of a core */
@@ -67,7 +68,7 @@ static unsigned thread_count(const struct copy *copy)
             count += 2; /* while some wait for their turn, others decode */
     }
     uint64_t memory = plan->memory_bytes > 0 ? plan->memory_bytes : 32ull << 20;
-    uint64_t paid = plan->budget == NULL ? memory / copy->buffer_bytes : THREADS_MOST;
+    uint64_t paid = plan->budget == NULL ? memory / copy->taken_bytes : THREADS_MOST;
     if (count > paid)
         count = (unsigned)paid;
     return count < 1 ? 1 : count > THREADS_MOST ? THREADS_MOST : count;
@@ -84,6 +85,8 @@ static void copy_init(struct copy *copy, struct copy_plan *plan)
     copy->ordered_write = plan->to != NULL && disk_access(plan->to) == DISK_SEQUENTIAL;
     bool ordered = copy->ordered_read || copy->ordered_write;
     copy->buffer_bytes = ordered ? COPY_CHUNK_BYTES : PIECE_BYTES;
+    copy->packs = plan->to != NULL && disk_takes_packs(plan->to) && disk_gives_packs(plan->from);
+    copy->taken_bytes = copy->buffer_bytes * (copy->packs ? 2 : 1);
     copy->budget = plan->budget != NULL ? plan->budget : copy_budget_new(plan->memory_bytes);
     copy->moved_ms = clock_mono_ms();
     copy_map_init(&copy->map, plan);

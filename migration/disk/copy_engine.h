@@ -85,7 +85,9 @@ struct copy {
     struct copy_control *control;
     bool ordered_read;
     bool ordered_write;
+    bool packs; /* blocks are handed on compressed where they can be (pack.h) */
     size_t buffer_bytes;
+    size_t taken_bytes; /* of the budget, by each thread: its buffer, and one for packs */
     struct copy_budget *budget;
     struct copy_map map;
     struct copy_throttle throttle;

@@ -18,6 +18,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/memory.h"
+#include "migration/disk/pack.h"
 #include "migration/disk/zero.h"
 #include "proto/fault.h"
 
@@ -28,6 +29,8 @@ static const uint8_t zero_page[ZERO_PAGE_BYTES];
 struct work {
     struct copy *copy;
     uint8_t *buffer;
+    uint8_t *packs; /* of the buffer's blocks; NULL: the copy passes none */
+    uint32_t pack_lengths[COPY_CHUNK_BYTES / DISK_PACK_BYTES];
     struct copy_item item;
     XXH3_state_t *digest;
 };
@@ -69,6 +72,30 @@ static void pay(struct copy *copy, uint64_t bytes)
     }
 }
 
+/* The packs of the blocks at `at` of the buffer. */
+static struct disk_packs packs_at(struct work *work, const uint8_t *at)
+{
+    size_t block = (size_t)(at - work->buffer) / DISK_PACK_BYTES;
+    return (struct disk_packs){work->packs + block * DISK_PACK_BYTES, work->pack_lengths + block};
+}
+
+static bool read_bytes(struct work *work, uint8_t *to, size_t length, uint64_t offset,
+                       struct error *err)
+{
+    struct disk *from = work->copy->plan->from;
+    return work->packs == NULL ? disk_read(from, to, length, offset, err)
+                               : disk_read_packs(from, to, packs_at(work, to), length, offset, err);
+}
+
+static bool write_bytes(struct work *work, const uint8_t *from, size_t length, uint64_t offset,
+                        struct error *err)
+{
+    struct disk *to = work->copy->plan->to;
+    return work->packs == NULL
+               ? disk_write(to, from, length, offset, err)
+               : disk_write_packs(to, from, packs_at(work, from), length, offset, err);
+}
+
 static bool read_piece(struct work *work, uint8_t *to, size_t length, uint64_t offset,
                        struct error *err)
 {
@@ -76,7 +103,7 @@ static bool read_piece(struct work *work, uint8_t *to, size_t length, uint64_t o
     pay(copy, length);
     if (copy->ending)
         return error_set(err, &FAULT_CANCELLED, "the copy ends");
-    if (!disk_read(copy->plan->from, to, length, offset, err))
+    if (!read_bytes(work, to, length, offset, err))
         return false;
     copy->control->read_bytes += length;
     copy->moved_ms = clock_mono_ms();
@@ -94,16 +121,18 @@ static bool zero_piece(struct copy *copy, uint64_t offset, uint64_t length, stru
     return true;
 }
 
-static bool write_piece(struct copy *copy, const uint8_t *from, size_t length, uint64_t offset,
+static bool write_piece(struct work *work, const uint8_t *from, size_t length, uint64_t offset,
                         struct error *err)
 {
+    struct copy *copy = work->copy;
     struct disk *to = copy->plan->to;
     size_t block = disk_block_bytes(to);
     size_t least = block > LEAST_ZERO_RUN_BYTES ? block : LEAST_ZERO_RUN_BYTES;
     while (length > 0) {
         bool is_zero = false;
         size_t run = zero_run(from, length, block, least, &is_zero);
-        if (is_zero ? !zero_piece(copy, offset, run, err) : !disk_write(to, from, run, offset, err))
+        if (is_zero ? !zero_piece(copy, offset, run, err)
+                    : !write_bytes(work, from, run, offset, err))
             return false;
         if (!is_zero)
             copy->control->written_bytes += run;
@@ -133,7 +162,7 @@ static bool pass_pieces(struct work *work, struct error *err)
                 step = (size_t)rest.length;
             if (!read_piece(work, work->buffer, step, rest.offset, err) ||
                 (copy->plan->to != NULL &&
-                 !write_piece(copy, work->buffer, step, rest.offset, err)))
+                 !write_piece(work, work->buffer, step, rest.offset, err)))
                 return false;
             rest.offset += step;
             rest.length -= step;
@@ -167,7 +196,7 @@ static bool write_whole(struct work *work, struct error *err)
         return true;
     if (item->data_bytes == 0)
         return zero_piece(copy, item->offset, item->length, err);
-    return write_piece(copy, work->buffer, (size_t)item->length, item->offset, err);
+    return write_piece(work, work->buffer, (size_t)item->length, item->offset, err);
 }
 
 static bool pass_in_turn(struct work *work, struct error *err)
@@ -214,6 +243,7 @@ static bool pass_item(struct work *work, struct error *err)
 {
     struct copy *copy = work->copy;
     XXH3_128bits_reset(work->digest);
+    memset(work->pack_lengths, 0, sizeof(work->pack_lengths));
     bool in_turn = copy->ordered_read || copy->ordered_write;
     if (in_turn) {
         if (!pass_in_turn(work, err))
@@ -236,15 +266,16 @@ static bool work_once(struct work *work, bool *ret_end, struct error *err)
 {
     struct copy *copy = work->copy;
     bool ok = true;
-    work->buffer = copy_budget_take(copy->budget, copy->buffer_bytes);
+    work->buffer = copy_budget_take(copy->budget, copy->taken_bytes);
     copy->moved_ms = clock_mono_ms(); /* waiting for our own budget is no stall */
     if (work->buffer == NULL)
         return true;
+    work->packs = copy->packs ? work->buffer + copy->buffer_bytes : NULL;
     if (copy_map_next(&copy->map, &work->item, ret_end, err))
         ok = pass_item(work, err);
     else
         ok = *ret_end;
-    copy_budget_give(copy->budget, work->buffer, copy->buffer_bytes);
+    copy_budget_give(copy->budget, work->buffer, copy->taken_bytes);
     return ok;
 }
 

@@ -7,6 +7,7 @@
 #define GUTS_MIGRATION_DISK_DISK_OPS_H
 
 #include "migration/disk/disk.h"
+#include "migration/disk/pack.h"
 
 struct disk_ops {
     const char *name;
@@ -23,6 +24,13 @@ struct disk_ops {
     bool (*zero)(struct disk *disk, uint64_t offset, uint64_t length, struct error *err);
     bool (*flush)(struct disk *disk, struct error *err);
     bool (*finish)(struct disk *disk, struct error *err);
+    /* Packs (pack.h): ranges are whole blocks, checked; lengths are 0 when read_packs is called. */
+    bool (*read_packs)(struct disk *disk, void *ret_data, struct disk_packs packs, size_t length,
+                       uint64_t offset, struct error *err);
+    bool (*write_packs)(struct disk *disk, const void *data, struct disk_packs packs, size_t length,
+                        uint64_t offset, struct error *err);
+    bool (*pack_rooms)(struct disk *disk, uint64_t offset, size_t count, uint32_t *ret_rooms,
+                       struct error *err);
     /* Makes calls that wait for a peer return soon with an error, and later ones at once. Called by
      * another thread while they run. Without it, calls are taken to end by themselves. */
     void (*interrupt)(struct disk *disk);

@@ -20,7 +20,11 @@
 
 enum disk_qcow2_compression {
     DISK_QCOW2_PLAIN,
-    DISK_QCOW2_ZSTD, /* read by qemu 5.1 and later */
+    DISK_QCOW2_ZSTD,    /* read by qemu 5.1 and later, and by few others */
+    DISK_QCOW2_DEFLATE, /* with a window of 4 KiB, as qemu writes it: slower, read by all */
+    /* Packs (pack.h) as they come, the rest with libdeflate: deflate whose distances exceed the 12-bit
+     * window with which qemu opens it. README.md says who reads that. */
+    DISK_QCOW2_REPACK,
 };
 
 struct disk_qcow2_plan {

@@ -151,7 +151,7 @@ static bool qcow2_write(struct disk *disk, const void *data, size_t length, uint
     struct disk_qcow2 *qcow2 = (struct disk_qcow2 *)disk;
     const uint8_t *from = data;
     if (qcow2->compress)
-        return qcow2_pack(qcow2, data, length, offset, err);
+        return qcow2_pack(qcow2, data, NULL, length, offset, err);
     while (length > 0) {
         struct place place;
         if (!place_find(qcow2, offset, length, true, &place, err))
@@ -163,6 +163,12 @@ static bool qcow2_write(struct disk *disk, const void *data, size_t length, uint
         length -= (size_t)place.length;
     }
     return true;
+}
+
+static bool qcow2_write_packs(struct disk *disk, const void *data, struct disk_packs packs,
+                              size_t length, uint64_t offset, struct error *err)
+{
+    return qcow2_pack((struct disk_qcow2 *)disk, data, &packs, length, offset, err);
 }
 
 /* Zeroes in a cluster that is there become a hole of the file; no entry changes. */
@@ -268,15 +274,28 @@ static const struct disk_ops qcow2_ops = {
     .finish = qcow2_finish,
 };
 
+static const struct disk_ops qcow2_repack_ops = {
+    .name = "qcow2",
+    .read = qcow2_read,
+    .close = qcow2_close,
+    .extents = qcow2_extents,
+    .write = qcow2_write,
+    .write_packs = qcow2_write_packs,
+    .zero = qcow2_zero,
+    .flush = qcow2_flush,
+    .finish = qcow2_finish,
+};
+
 /* Takes plan's descriptor. */
 static struct disk_qcow2 *qcow2_new(const struct disk_qcow2_plan *plan, uint64_t size_bytes)
 {
     struct disk_qcow2 *qcow2 = xcalloc(1, sizeof(*qcow2));
     qcow2->fd = plan->fd;
     qcow2->lazy = plan->lazy;
-    qcow2->compress = plan->compression == DISK_QCOW2_ZSTD;
+    qcow2->compress = plan->compression != DISK_QCOW2_PLAIN;
+    qcow2->zstd = plan->compression == DISK_QCOW2_ZSTD;
     if (qcow2->compress)
-        qcow2->packer = qcow2_packer_new();
+        qcow2->packer = qcow2_packer_new(plan->compression);
     lane_init(&qcow2->lane, plan->fd, ROOM_AHEAD_BYTES);
     qcow2->l1_entries = qcow2_l1_entries(size_bytes);
     qcow2->l1_offset = QCOW2_CLUSTER_BYTES;
@@ -285,7 +304,7 @@ static struct disk_qcow2 *qcow2_new(const struct disk_qcow2_plan *plan, uint64_t
         ((uint64_t)qcow2->l1_entries * 8 + QCOW2_CLUSTER_BYTES - 1) / QCOW2_CLUSTER_BYTES;
     qcow2->next_cluster = 1 + l1_clusters;
     pthread_mutex_init(&qcow2->lock, NULL);
-    disk_init(&qcow2->disk, &qcow2_ops,
+    disk_init(&qcow2->disk, plan->compression == DISK_QCOW2_REPACK ? &qcow2_repack_ops : &qcow2_ops,
               xstrdup(plan->description != NULL ? plan->description : "qcow2"), NULL, size_bytes,
               DISK_RANDOM, QCOW2_PARALLEL);
     qcow2->disk.block_bytes = QCOW2_CLUSTER_BYTES;
@@ -310,7 +329,7 @@ static bool header_begin(const struct disk_qcow2 *qcow2, struct error *err)
                                   .l1_entries = qcow2->l1_entries,
                                   .l1_offset = qcow2->l1_offset,
                                   .dirty = true,
-                                  .zstd = qcow2->compress};
+                                  .zstd = qcow2->zstd};
     uint8_t data[QCOW2_HEADER_BYTES];
     qcow2_header_encode(&header, data);
     return file_pwrite_all(qcow2->fd, data, sizeof(data), 0, err);

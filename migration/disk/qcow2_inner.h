@@ -61,6 +61,7 @@ struct disk_qcow2 {
     struct lane lane; /* of the clusters */
     bool lazy;
     bool compress;
+    bool zstd;
     pthread_mutex_t lock; /* of all below */
     uint32_t l1_entries;
     uint64_t l1_offset;
@@ -86,11 +87,27 @@ bool qcow2_scan(struct disk_qcow2 *qcow2, uint64_t file_bytes, struct error *err
 bool qcow2_seal(struct disk_qcow2 *qcow2, struct error *err) MUST_CHECK;
 
 /* -- compression ---------------------------------------------------------------------------------- */
-struct qcow2_packer *qcow2_packer_new(void);
+#define QCOW2_ENTRY_OFFSET_BITS 54u /* of a compressed cluster's entry: 62 − (cluster bits − 8) */
+#define QCOW2_SECTOR_BYTES 512u
+/* The entry of `length` compressed bytes at `place` of the file. */
+uint64_t qcow2_packed_entry(uint64_t place, size_t length);
+
+/* One cluster coded and decoded, in one thread. */
+struct qcow2_coder;
+struct qcow2_coder *qcow2_coder_new(enum disk_qcow2_compression compression);
+void qcow2_coder_free(struct qcow2_coder *coder);
+/* Into at most `most` bytes; 0: they do not suffice. */
+size_t qcow2_encode(struct qcow2_coder *coder, const uint8_t *cluster, uint8_t *ret_packed,
+                    size_t most);
+/* packed may have other bytes behind its end. */
+bool qcow2_decode(struct qcow2_coder *coder, const uint8_t *packed, size_t length,
+                  uint8_t *ret_cluster);
+
+struct qcow2_packer *qcow2_packer_new(enum disk_qcow2_compression compression);
 void qcow2_packer_free(struct qcow2_packer *packer);
-/* Compresses whole clusters at `offset` and writes them. */
-bool qcow2_pack(struct disk_qcow2 *qcow2, const uint8_t *data, size_t length, uint64_t offset,
-                struct error *err) MUST_CHECK;
+/* Writes whole clusters at `offset` compressed; packs NULL: there are none. */
+bool qcow2_pack(struct disk_qcow2 *qcow2, const uint8_t *data, const struct disk_packs *packs,
+                size_t length, uint64_t offset, struct error *err) MUST_CHECK;
 bool qcow2_unpack(struct disk_qcow2 *qcow2, uint64_t entry, uint8_t *ret_cluster,
                   struct error *err) MUST_CHECK;
 /* How many compressed clusters lie in the file's cluster. */

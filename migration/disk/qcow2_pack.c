@@ -1,35 +1,31 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Compressed clusters of a qcow2 file: zstd, each cluster a frame of its own, laid behind each other
- * without gaps. Compressing happens in the calling thread, beside others; only the place is taken with
+ * Compressed clusters of a qcow2 file, laid behind each other without gaps. Compressing happens in the calling thread, beside others; only the place is taken with
  * the lock. A cluster that does not shrink is written plain.
  */
 #include <endian.h>
 #include <inttypes.h>
 #include <unistd.h>
 #include <string.h>
-#include <zstd.h>
 
 #include "common/base/file.h"
 #include "common/base/memory.h"
 #include "migration/disk/qcow2_inner.h"
 #include "proto/fault.h"
 
-#define LEVEL 1
-#define ENTRY_OFFSET_BITS 54u /* 62 − (cluster bits − 8) */
-#define SECTOR_BYTES 512u
 #define COUNT_PAGE 32768u
 
 /* What one thread compresses with. */
-struct qcow2_coder {
-    struct qcow2_coder *next;
-    ZSTD_CCtx *context;
+struct packing {
+    struct packing *next;
+    struct qcow2_coder *coder;
     uint8_t packed[QCOW2_CLUSTER_BYTES]; /* larger would not pay */
     uint8_t tail[QCOW2_CLUSTER_BYTES];   /* the disk's last cluster, filled with zeroes */
 };
 struct qcow2_packer {
-    pthread_mutex_t lock; /* of the idle coders */
-    struct qcow2_coder *idle;
+    enum disk_qcow2_compression compression;
+    pthread_mutex_t lock; /* of the idle packinges */
+    struct packing *idle;
     /* With the disk's lock: */
     uint64_t at;       /* where the next frame goes; 0: in a new cluster */
     uint64_t end;      /* of the cluster that `at` is in */
@@ -37,9 +33,10 @@ struct qcow2_packer {
     size_t page_count;
 };
 
-struct qcow2_packer *qcow2_packer_new(void)
+struct qcow2_packer *qcow2_packer_new(enum disk_qcow2_compression compression)
 {
     struct qcow2_packer *packer = xcalloc(1, sizeof(*packer));
+    packer->compression = compression;
     pthread_mutex_init(&packer->lock, NULL);
     return packer;
 }
@@ -49,8 +46,8 @@ void qcow2_packer_free(struct qcow2_packer *packer)
     if (packer == NULL)
         return;
     while (packer->idle != NULL) {
-        struct qcow2_coder *next = packer->idle->next;
-        ZSTD_freeCCtx(packer->idle->context);
+        struct packing *next = packer->idle->next;
+        qcow2_coder_free(packer->idle->coder);
         free(packer->idle);
         packer->idle = next;
     }
@@ -61,27 +58,25 @@ void qcow2_packer_free(struct qcow2_packer *packer)
     free(packer);
 }
 
-static struct qcow2_coder *coder_take(struct qcow2_packer *packer)
+static struct packing *packing_take(struct qcow2_packer *packer)
 {
     pthread_mutex_lock(&packer->lock);
-    struct qcow2_coder *coder = packer->idle;
-    if (coder != NULL)
-        packer->idle = coder->next;
+    struct packing *packing = packer->idle;
+    if (packing != NULL)
+        packer->idle = packing->next;
     pthread_mutex_unlock(&packer->lock);
-    if (coder != NULL)
-        return coder;
-    coder = xcalloc(1, sizeof(*coder));
-    coder->context = ZSTD_createCCtx();
-    if (coder->context == NULL)
-        abort();
-    return coder;
+    if (packing != NULL)
+        return packing;
+    packing = xcalloc(1, sizeof(*packing));
+    packing->coder = qcow2_coder_new(packer->compression);
+    return packing;
 }
 
-static void coder_give(struct qcow2_packer *packer, struct qcow2_coder *coder)
+static void packing_give(struct qcow2_packer *packer, struct packing *packing)
 {
     pthread_mutex_lock(&packer->lock);
-    coder->next = packer->idle;
-    packer->idle = coder;
+    packing->next = packer->idle;
+    packer->idle = packing;
     pthread_mutex_unlock(&packer->lock);
 }
 
@@ -124,6 +119,12 @@ static uint64_t room_take(struct disk_qcow2 *qcow2, size_t length)
     return offset;
 }
 
+uint64_t qcow2_packed_entry(uint64_t place, size_t length)
+{
+    uint64_t sectors = (place + length - 1) / QCOW2_SECTOR_BYTES - place / QCOW2_SECTOR_BYTES;
+    return place | sectors << QCOW2_ENTRY_OFFSET_BITS | QCOW2_COMPRESSED;
+}
+
 static bool entry_set(struct disk_qcow2 *qcow2, uint64_t offset, size_t packed_length,
                       uint64_t *ret_file_offset, struct error *err)
 {
@@ -142,8 +143,7 @@ static bool entry_set(struct disk_qcow2 *qcow2, uint64_t offset, size_t packed_l
             value = place | QCOW2_COPIED;
         } else {
             place = room_take(qcow2, packed_length);
-            uint64_t sectors = (place + packed_length - 1) / SECTOR_BYTES - place / SECTOR_BYTES;
-            value = place | sectors << ENTRY_OFFSET_BITS | QCOW2_COMPRESSED;
+            value = qcow2_packed_entry(place, packed_length);
         }
         if (ok) {
             *entry = htobe64(value);
@@ -155,60 +155,65 @@ static bool entry_set(struct disk_qcow2 *qcow2, uint64_t offset, size_t packed_l
     return ok;
 }
 
-static bool pack_one(struct disk_qcow2 *qcow2, struct qcow2_coder *coder, const uint8_t *data,
-                     uint64_t offset, struct error *err)
+/* An entry can tell the sectors of a plain cluster's worth of bytes wherever they begin. */
+static bool pack_one(struct disk_qcow2 *qcow2, struct packing *packing, const uint8_t *data,
+                     const uint8_t *pack, uint32_t pack_length, uint64_t offset, struct error *err)
 {
-    /* A frame spans at most the sectors that an entry can tell, which a plain cluster's worth does. */
-    size_t packed = ZSTD_compressCCtx(coder->context, coder->packed, QCOW2_CLUSTER_BYTES - 1, data,
-                                      QCOW2_CLUSTER_BYTES, LEVEL);
-    bool plain = ZSTD_isError(packed) != 0; /* it does not fit: it would not shrink */
+    const uint8_t *packed = pack;
+    size_t length = pack_length < QCOW2_CLUSTER_BYTES ? pack_length : 0;
     uint64_t place = 0;
-    if (!entry_set(qcow2, offset, plain ? 0 : packed, &place, err))
+    if (pack_length == 0) {
+        packed = packing->packed;
+        length = qcow2_encode(packing->coder, data, packing->packed, QCOW2_CLUSTER_BYTES - 1);
+    }
+    if (!entry_set(qcow2, offset, length, &place, err))
         return false;
-    if (file_pwrite_all(qcow2->fd, plain ? data : coder->packed,
-                        plain ? QCOW2_CLUSTER_BYTES : packed, place, err))
+    if (lane_write(&qcow2->lane, length == 0 ? data : packed,
+                   length == 0 ? QCOW2_CLUSTER_BYTES : length, place, err))
         return true;
     return error_prefix(err, "%s at %" PRIu64, qcow2->disk.description, offset);
 }
 
-bool qcow2_pack(struct disk_qcow2 *qcow2, const uint8_t *data, size_t length, uint64_t offset,
-                struct error *err)
+bool qcow2_pack(struct disk_qcow2 *qcow2, const uint8_t *data, const struct disk_packs *packs,
+                size_t length, uint64_t offset, struct error *err)
 {
     bool to_the_end = offset + length == qcow2->disk.size_bytes;
     if (offset % QCOW2_CLUSTER_BYTES != 0 || (length % QCOW2_CLUSTER_BYTES != 0 && !to_the_end))
         return error_set(err, &FAULT_UNSUPPORTED,
                          "%s: compressed clusters are written whole, not %zu bytes at %" PRIu64,
                          qcow2->disk.description, length, offset);
-    struct qcow2_coder *coder = coder_take(qcow2->packer);
+    struct packing *packing = packing_take(qcow2->packer);
     bool ok = true;
-    while (ok && length > 0) {
+    for (size_t i = 0; ok && length > 0; i++) {
         size_t step = length < QCOW2_CLUSTER_BYTES ? length : QCOW2_CLUSTER_BYTES;
         const uint8_t *from = data;
         if (step < QCOW2_CLUSTER_BYTES) {
-            memset(coder->tail, 0, sizeof(coder->tail));
-            memcpy(coder->tail, data, step);
-            from = coder->tail;
+            memset(packing->tail, 0, sizeof(packing->tail));
+            memcpy(packing->tail, data, step);
+            from = packing->tail;
         }
-        ok = pack_one(qcow2, coder, from, offset, err);
+        ok = packs == NULL || step < QCOW2_CLUSTER_BYTES
+                 ? pack_one(qcow2, packing, from, NULL, 0, offset, err)
+                 : pack_one(qcow2, packing, from, packs->data + i * DISK_PACK_BYTES,
+                            packs->lengths[i], offset, err);
         data += step;
         offset += step;
         length -= step;
     }
-    coder_give(qcow2->packer, coder);
+    packing_give(qcow2->packer, packing);
     return ok;
 }
 
 bool qcow2_unpack(struct disk_qcow2 *qcow2, uint64_t entry, uint8_t *ret_cluster, struct error *err)
 {
-    uint64_t place = entry & ((1ull << ENTRY_OFFSET_BITS) - 1);
-    uint64_t sectors = (entry >> ENTRY_OFFSET_BITS & 0xff) + 1;
-    size_t length = (size_t)(sectors * SECTOR_BYTES - place % SECTOR_BYTES);
+    uint64_t place = entry & ((1ull << QCOW2_ENTRY_OFFSET_BITS) - 1);
+    uint64_t sectors = (entry >> QCOW2_ENTRY_OFFSET_BITS & 0xff) + 1;
+    size_t length = (size_t)(sectors * QCOW2_SECTOR_BYTES - place % QCOW2_SECTOR_BYTES);
     uint8_t *packed = xcalloc(length, 1);
     ssize_t got = pread(qcow2->fd, packed, length, (off_t)place); /* may end with the file */
-    size_t frame = got > 0 ? ZSTD_findFrameCompressedSize(packed, (size_t)got) : 0;
-    bool ok =
-        got > 0 && ZSTD_isError(frame) == 0 &&
-        ZSTD_decompress(ret_cluster, QCOW2_CLUSTER_BYTES, packed, frame) == QCOW2_CLUSTER_BYTES;
+    struct packing *packing = packing_take(qcow2->packer);
+    bool ok = got > 0 && qcow2_decode(packing->coder, packed, (size_t)got, ret_cluster);
+    packing_give(qcow2->packer, packing);
     free(packed);
     return ok || error_set(err, &FAULT_IO, "%s: a compressed cluster cannot be read",
                            qcow2->disk.description);

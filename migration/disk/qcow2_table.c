@@ -235,7 +235,7 @@ bool qcow2_seal(struct disk_qcow2 *qcow2, struct error *err)
         .l1_offset = qcow2->l1_offset,
         .refcount_offset = (qcow2->next_cluster + counts.block_count) << QCOW2_CLUSTER_BITS,
         .refcount_clusters = (uint32_t)counts.table_clusters,
-        .zstd = qcow2->compress,
+        .zstd = qcow2->zstd,
     };
     uint8_t data[QCOW2_HEADER_BYTES];
     qcow2_header_encode(&header, data);

@@ -14,21 +14,6 @@
 #define VMDK_PARALLEL 2
 #define EXTENT_STEPS_MOST 65536u /* one answer costs at most so many lookups */
 
-struct disk_vmdk {
-    struct disk disk;
-    struct vmdk_chain chain;
-    struct vmdk_cache cache;
-    struct vmdk_inflaters inflaters;
-};
-
-/* A piece of one extent of one layer. */
-struct piece {
-    unsigned layer;
-    const struct vmdk_extent *extent;
-    uint64_t offset; /* in the layer */
-    uint64_t length;
-};
-
 /* Extents lie behind each other without gaps: the last that starts at or before the offset. */
 static const struct vmdk_extent *find_extent(const struct vmdk_layer *layer, uint64_t offset)
 {
@@ -45,10 +30,10 @@ static const struct vmdk_extent *find_extent(const struct vmdk_layer *layer, uin
 
 /* The part of [offset, offset + length) that lies in one extent of the layer; without a layer, or behind
  * its end (a child may be larger than its parent), extent is NULL: zeroes. */
-static struct piece find_piece(const struct disk_vmdk *vmdk, unsigned layer, uint64_t offset,
-                               uint64_t length)
+struct vmdk_piece vmdk_find_piece(const struct disk_vmdk *vmdk, unsigned layer, uint64_t offset,
+                                  uint64_t length)
 {
-    struct piece piece = {layer, NULL, offset, length};
+    struct vmdk_piece piece = {layer, NULL, offset, length};
     if (layer >= vmdk->chain.layer_count || offset >= vmdk->chain.layers[layer].size_bytes)
         return piece;
     piece.extent = find_extent(&vmdk->chain.layers[layer], offset);
@@ -58,22 +43,10 @@ static struct piece find_piece(const struct disk_vmdk *vmdk, unsigned layer, uin
     return piece;
 }
 
-static bool layer_read(struct disk_vmdk *vmdk, unsigned layer, uint8_t *ret_data, size_t length,
-                       uint64_t offset, struct error *err);
-
 /* -- reading -------------------------------------------------------------------------------------- */
 
-/* The grains of one lookup, and where the caller's bytes lie in them. */
-struct grain_run {
-    struct piece piece;
-    uint64_t inside; /* offset in the extent */
-    uint64_t grains[VMDK_GRAINS_MOST];
-    uint64_t count;
-    bool missing;
-};
-
-static bool run_lookup(struct disk_vmdk *vmdk, const struct piece *piece, struct grain_run *ret_run,
-                       struct error *err)
+bool vmdk_run_lookup(struct disk_vmdk *vmdk, const struct vmdk_piece *piece,
+                     struct vmdk_run *ret_run, struct error *err)
 {
     const struct vmdk_sparse *sparse = &piece->extent->sparse;
     uint64_t inside = piece->offset - piece->extent->start_bytes;
@@ -91,19 +64,19 @@ static bool run_lookup(struct disk_vmdk *vmdk, const struct piece *piece, struct
     return true;
 }
 
-static uint64_t grain_kind(uint64_t grain)
+uint64_t vmdk_grain_kind(uint64_t grain)
 {
     return grain > VMDK_GRAIN_ZERO ? VMDK_GRAIN_ZERO + 1 : grain;
 }
 
 /* How many grains from `at` on are of one kind, and where they lie in the file behind each other. */
-static uint64_t same_grains(const struct grain_run *run, uint64_t at, uint32_t grain_bytes,
-                            bool adjacent)
+uint64_t vmdk_same_grains(const struct vmdk_run *run, uint64_t at, uint32_t grain_bytes,
+                          bool adjacent)
 {
     uint64_t count = 1;
     for (; at + count < run->count; count++) {
         uint64_t next = run->grains[at + count];
-        if (grain_kind(next) != grain_kind(run->grains[at]))
+        if (vmdk_grain_kind(next) != vmdk_grain_kind(run->grains[at]))
             break;
         if (adjacent && next > VMDK_GRAIN_ZERO && next != run->grains[at] + count * grain_bytes)
             break;
@@ -113,7 +86,7 @@ static uint64_t same_grains(const struct grain_run *run, uint64_t at, uint32_t g
 
 /* How many bytes behind the grain `at` hold the compressed grains that follow it, as far as its
  * neighbours in the run tell; the last one's length is not known: half a grain is guessed. */
-static uint64_t bytes_ahead(const struct grain_run *run, uint64_t at, uint32_t grain_bytes)
+static uint64_t bytes_ahead(const struct vmdk_run *run, uint64_t at, uint32_t grain_bytes)
 {
     uint64_t last = run->grains[at];
     for (uint64_t i = at + 1; i < run->count && run->grains[i] > last; i++)
@@ -121,18 +94,24 @@ static uint64_t bytes_ahead(const struct grain_run *run, uint64_t at, uint32_t g
     return last - run->grains[at] + grain_bytes / 2;
 }
 
-static bool inflate_grains(struct disk_vmdk *vmdk, const struct grain_run *run, uint64_t at,
-                           uint8_t *ret_data, uint64_t from, size_t length, struct error *err)
+/* packs NULL: not wanted. */
+bool vmdk_inflate_grains(struct disk_vmdk *vmdk, const struct vmdk_run *run, uint64_t at,
+                         uint8_t *ret_data, const struct disk_packs *packs, uint64_t from,
+                         size_t length, struct error *err)
 {
     const struct vmdk_extent *extent = run->piece.extent;
     uint32_t grain_bytes = extent->sparse.grain_bytes;
     struct vmdk_inflater *inflater = vmdk_inflater_take(&vmdk->inflaters, grain_bytes);
     bool ok = true;
-    while (ok && length > 0) {
+    for (size_t i = 0; ok && length > 0; i++) {
         struct vmdk_grain grain = {.offset = run->grains[at],
                                    .grain_start = from - from % grain_bytes,
                                    .ahead = bytes_ahead(run, at, grain_bytes),
                                    .at = (size_t)(from % grain_bytes)};
+        if (packs != NULL) {
+            grain.pack = packs->data + i * DISK_PACK_BYTES;
+            grain.pack_length = packs->lengths + i;
+        }
         grain.length = grain_bytes - grain.at < length ? grain_bytes - grain.at : length;
         ok = vmdk_inflate(inflater, extent->file, &extent->sparse, &grain, ret_data, err);
         ret_data += grain.length;
@@ -145,25 +124,25 @@ static bool inflate_grains(struct disk_vmdk *vmdk, const struct grain_run *run, 
 }
 
 /* Bytes [from, from + length) of the extent, all in grains of one kind from `at` on. */
-static bool read_grains(struct disk_vmdk *vmdk, const struct grain_run *run, uint64_t at,
+static bool read_grains(struct disk_vmdk *vmdk, const struct vmdk_run *run, uint64_t at,
                         uint8_t *ret_data, uint64_t from, size_t length, struct error *err)
 {
     const struct vmdk_extent *extent = run->piece.extent;
     uint64_t grain = run->missing ? VMDK_GRAIN_NONE : run->grains[at];
     if (grain == VMDK_GRAIN_NONE)
-        return layer_read(vmdk, run->piece.layer + 1, ret_data, length, extent->start_bytes + from,
-                          err);
+        return vmdk_layer_read(vmdk, run->piece.layer + 1, ret_data, length,
+                               extent->start_bytes + from, err);
     if (grain == VMDK_GRAIN_ZERO) {
         memset(ret_data, 0, length);
         return true;
     }
     if (extent->sparse.compressed)
-        return inflate_grains(vmdk, run, at, ret_data, from, length, err);
+        return vmdk_inflate_grains(vmdk, run, at, ret_data, NULL, from, length, err);
     return vmdk_file_read(extent->file, ret_data, length, grain + from % extent->sparse.grain_bytes,
                           err);
 }
 
-static bool run_read(struct disk_vmdk *vmdk, const struct grain_run *run, uint8_t *ret_data,
+static bool run_read(struct disk_vmdk *vmdk, const struct vmdk_run *run, uint8_t *ret_data,
                      struct error *err)
 {
     const struct vmdk_sparse *sparse = &run->piece.extent->sparse;
@@ -173,7 +152,7 @@ static bool run_read(struct disk_vmdk *vmdk, const struct grain_run *run, uint8_
         uint64_t at = from / sparse->grain_bytes - first;
         uint64_t count = run->missing
                              ? run->count
-                             : same_grains(run, at, sparse->grain_bytes, !sparse->compressed);
+                             : vmdk_same_grains(run, at, sparse->grain_bytes, !sparse->compressed);
         uint64_t until = (first + at + count) * sparse->grain_bytes;
         size_t length = (size_t)((until < end ? until : end) - from);
         if (!read_grains(vmdk, run, at, ret_data, from, length, err))
@@ -184,7 +163,7 @@ static bool run_read(struct disk_vmdk *vmdk, const struct grain_run *run, uint8_
     return true;
 }
 
-static bool piece_read(struct disk_vmdk *vmdk, struct piece *piece, uint8_t *ret_data,
+static bool piece_read(struct disk_vmdk *vmdk, struct vmdk_piece *piece, uint8_t *ret_data,
                        struct error *err)
 {
     const struct vmdk_extent *extent = piece->extent;
@@ -195,18 +174,18 @@ static bool piece_read(struct disk_vmdk *vmdk, struct piece *piece, uint8_t *ret
     if (extent->kind == VMDK_EXTENT_FLAT)
         return vmdk_file_read(extent->file, ret_data, (size_t)piece->length,
                               extent->file_offset + (piece->offset - extent->start_bytes), err);
-    struct grain_run run;
-    if (!run_lookup(vmdk, piece, &run, err))
+    struct vmdk_run run;
+    if (!vmdk_run_lookup(vmdk, piece, &run, err))
         return false;
     piece->length = run.piece.length;
     return run_read(vmdk, &run, ret_data, err);
 }
 
-static bool layer_read(struct disk_vmdk *vmdk, unsigned layer, uint8_t *ret_data, size_t length,
-                       uint64_t offset, struct error *err)
+bool vmdk_layer_read(struct disk_vmdk *vmdk, unsigned layer, uint8_t *ret_data, size_t length,
+                     uint64_t offset, struct error *err)
 {
     while (length > 0) {
-        struct piece piece = find_piece(vmdk, layer, offset, length);
+        struct vmdk_piece piece = vmdk_find_piece(vmdk, layer, offset, length);
         if (!piece_read(vmdk, &piece, ret_data, err))
             return false;
         ret_data += piece.length;
@@ -219,22 +198,22 @@ static bool layer_read(struct disk_vmdk *vmdk, unsigned layer, uint8_t *ret_data
 static bool vmdk_read(struct disk *disk, void *ret_data, size_t length, uint64_t offset,
                       struct error *err)
 {
-    if (layer_read((struct disk_vmdk *)disk, 0, ret_data, length, offset, err))
+    if (vmdk_layer_read((struct disk_vmdk *)disk, 0, ret_data, length, offset, err))
         return true;
     return error_prefix(err, "%s", disk->description);
 }
 
 /* -- extents -------------------------------------------------------------------------------------- */
 
-static bool sparse_extent_at(struct disk_vmdk *vmdk, const struct piece *piece,
+static bool sparse_extent_at(struct disk_vmdk *vmdk, const struct vmdk_piece *piece,
                              struct disk_extent *ret_extent, bool *ret_below, struct error *err)
 {
-    struct grain_run run;
-    if (!run_lookup(vmdk, piece, &run, err))
+    struct vmdk_run run;
+    if (!vmdk_run_lookup(vmdk, piece, &run, err))
         return false;
     uint32_t grain_bytes = piece->extent->sparse.grain_bytes;
-    uint64_t kind = run.missing ? VMDK_GRAIN_NONE : grain_kind(run.grains[0]);
-    uint64_t count = run.missing ? run.count : same_grains(&run, 0, grain_bytes, false);
+    uint64_t kind = run.missing ? VMDK_GRAIN_NONE : vmdk_grain_kind(run.grains[0]);
+    uint64_t count = run.missing ? run.count : vmdk_same_grains(&run, 0, grain_bytes, false);
     uint64_t covered = (run.inside / grain_bytes + count) * grain_bytes - run.inside;
     ret_extent->length = covered < run.piece.length ? covered : run.piece.length;
     *ret_below = kind == VMDK_GRAIN_NONE;
@@ -251,7 +230,7 @@ static bool extent_at(struct disk_vmdk *vmdk, uint64_t offset, uint64_t length,
     *ret_extent = (struct disk_extent){offset, length, DISK_EXTENT_HOLE};
     bool below = true;
     for (unsigned layer = 0; below && layer < vmdk->chain.layer_count; layer++) {
-        struct piece piece = find_piece(vmdk, layer, offset, ret_extent->length);
+        struct vmdk_piece piece = vmdk_find_piece(vmdk, layer, offset, ret_extent->length);
         const struct vmdk_extent *extent = piece.extent;
         ret_extent->length = piece.length;
         below = false;
@@ -317,6 +296,8 @@ static const struct disk_ops vmdk_ops = {
     .read = vmdk_read,
     .close = vmdk_close,
     .extents = vmdk_extents,
+    .read_packs = vmdk_read_packs,
+    .pack_rooms = vmdk_pack_rooms,
     .interrupt = vmdk_interrupt,
 };
 

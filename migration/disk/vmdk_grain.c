@@ -139,6 +139,15 @@ static bool find_stream(struct vmdk_inflater *inflater, const struct vmdk_file *
     return true;
 }
 
+/* Hands the stream on, without its header of 2 bytes and its checksum of 4, which was looked at. */
+static void give_pack(const struct vmdk_grain *grain, const uint8_t *stream, size_t used)
+{
+    size_t length = used > 6 ? used - 6 : 0;
+    if (length < DISK_PACK_BYTES)
+        memcpy(grain->pack, stream + 2, length);
+    *grain->pack_length = length < DISK_PACK_BYTES ? (uint32_t)length : DISK_PACK_BYTES;
+}
+
 bool vmdk_inflate(struct vmdk_inflater *inflater, const struct vmdk_file *file,
                   const struct vmdk_sparse *sparse, const struct vmdk_grain *grain,
                   uint8_t *ret_data, struct error *err)
@@ -155,6 +164,8 @@ bool vmdk_inflate(struct vmdk_inflater *inflater, const struct vmdk_file *file,
         return error_set(err, &FAULT_DISK_INVALID,
                          "\"%s\": the compressed grain at %" PRIu64 " is damaged", file->name,
                          grain->grain_start);
+    if (grain->pack != NULL && length == DISK_PACK_BYTES && direct)
+        give_pack(grain, stream, used);
     if (!direct)
         memcpy(ret_data, to + grain->at, grain->length);
     return true;

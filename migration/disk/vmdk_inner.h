@@ -7,6 +7,7 @@
  *   grain       compressed grains into bytes
  *   chain       files, extents, layers opened and checked
  *   vmdk        the disk over them
+ *   pack        grains handed on compressed
  */
 #ifndef GUTS_MIGRATION_DISK_VMDK_INNER_H
 #define GUTS_MIGRATION_DISK_VMDK_INNER_H
@@ -152,6 +153,9 @@ struct vmdk_grain {
     uint64_t ahead;
     size_t at;
     size_t length;
+    uint8_t
+        *pack; /* NULL, or room for DISK_PACK_BYTES: its stream, when the grain is such a block */
+    uint32_t *pack_length;
 };
 bool vmdk_inflate(struct vmdk_inflater *inflater, const struct vmdk_file *file,
                   const struct vmdk_sparse *sparse, const struct vmdk_grain *grain,
@@ -192,5 +196,54 @@ bool vmdk_chain_open_part(struct vmdk_chain *chain, int fd, uint64_t offset, uin
 bool vmdk_chain_open_over(struct vmdk_chain *chain, struct disk *bytes,
                           struct error *err) MUST_CHECK;
 void vmdk_chain_fini(struct vmdk_chain *chain);
+
+/* -- disk ----------------------------------------------------------------------------------------- */
+struct disk_vmdk {
+    struct disk disk;
+    struct vmdk_chain chain;
+    struct vmdk_cache cache;
+    struct vmdk_inflaters inflaters;
+};
+/* A piece of one extent of one layer. */
+struct vmdk_piece {
+    unsigned layer;
+    const struct vmdk_extent *extent;
+    uint64_t offset; /* in the layer */
+    uint64_t length;
+};
+/* The part of [offset, offset + length) that lies in one extent of the layer; without a layer, or behind
+ * its end (a child may be larger than its parent), extent is NULL: zeroes. */
+struct vmdk_piece vmdk_find_piece(const struct disk_vmdk *vmdk, unsigned layer, uint64_t offset,
+                                  uint64_t length);
+/* The grains of one lookup, and where the caller's bytes lie in them. */
+struct vmdk_run {
+    struct vmdk_piece piece;
+    uint64_t inside; /* offset in the extent */
+    uint64_t grains[VMDK_GRAINS_MOST];
+    uint64_t count;
+    bool missing;
+};
+bool vmdk_run_lookup(struct disk_vmdk *vmdk, const struct vmdk_piece *piece,
+                     struct vmdk_run *ret_run, struct error *err) MUST_CHECK;
+/* VMDK_GRAIN_NONE, _ZERO, or another number for all that hold data. */
+uint64_t vmdk_grain_kind(uint64_t grain);
+/* How many grains from `at` on are of one kind, and where they lie in the file behind each other if
+ * `adjacent`. */
+uint64_t vmdk_same_grains(const struct vmdk_run *run, uint64_t at, uint32_t grain_bytes,
+                          bool adjacent);
+/* Bytes [from, from + length) of the extent, in compressed grains from `at` of the run on. packs NULL:
+ * not wanted. */
+bool vmdk_inflate_grains(struct disk_vmdk *vmdk, const struct vmdk_run *run, uint64_t at,
+                         uint8_t *ret_data, const struct disk_packs *packs, uint64_t from,
+                         size_t length, struct error *err) MUST_CHECK;
+/* Bytes of the layer and those below it. */
+bool vmdk_layer_read(struct disk_vmdk *vmdk, unsigned layer, uint8_t *ret_data, size_t length,
+                     uint64_t offset, struct error *err) MUST_CHECK;
+
+/* -- packs ---------------------------------------------------------------------------------------- */
+bool vmdk_read_packs(struct disk *disk, void *ret_data, struct disk_packs packs, size_t length,
+                     uint64_t offset, struct error *err) MUST_CHECK;
+bool vmdk_pack_rooms(struct disk *disk, uint64_t offset, size_t count, uint32_t *ret_rooms,
+                     struct error *err) MUST_CHECK;
 
 #endif

@@ -2,7 +2,7 @@
  *
  * A VMDK of one or two files: the first two bytes say how long the first (a descriptor) is; 0: there is
  * only one.
- * sources: migration/disk/vmdk.c migration/disk/vmdk_cache.c migration/disk/vmdk_chain.c migration/disk/vmdk_descriptor.c migration/disk/vmdk_grain.c migration/disk/vmdk_sparse.c migration/disk/disk.c migration/disk/raw.c proto/fault.c
+ * sources: migration/disk/vmdk.c migration/disk/vmdk_cache.c migration/disk/vmdk_chain.c migration/disk/vmdk_descriptor.c migration/disk/vmdk_grain.c migration/disk/vmdk_pack.c migration/disk/vmdk_sparse.c migration/disk/disk.c migration/disk/lane.c migration/disk/pack.c migration/disk/raw.c proto/fault.c
  * packages: libdeflate libxxhash
  * seeds: tests/fuzz/seeds_disk vmdk
  */
@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "migration/disk/pack.h"
 #include "migration/disk/vmdk.h"
 
 #define STEP_BYTES (256u << 10)
@@ -39,6 +40,26 @@ static bool open_file(void *context, const char *name, int *ret_fd, struct error
     return true;
 }
 
+/* A room that was told holds the pack that comes. */
+static void use_packs(struct disk *disk, uint64_t offset)
+{
+    static uint8_t buffer[STEP_BYTES], data[STEP_BYTES];
+    uint32_t lengths[STEP_BYTES / DISK_PACK_BYTES] = {0}, rooms[STEP_BYTES / DISK_PACK_BYTES];
+    struct disk_packs packs = {data, lengths};
+    struct error err = {0};
+    uint64_t rest = disk_size_bytes(disk) - offset;
+    size_t length = rest < STEP_BYTES ? (size_t)rest : STEP_BYTES;
+    if (disk_pack_rooms(disk, offset, STEP_BYTES / DISK_PACK_BYTES, rooms, &err) &&
+        disk_read_packs(disk, buffer, packs, length, offset, &err)) {
+        for (size_t i = 0; i < STEP_BYTES / DISK_PACK_BYTES; i++) {
+            if (lengths[i] > DISK_PACK_BYTES || rooms[i] > DISK_PACK_BYTES)
+                abort();
+        }
+    } else if (err.fault == NULL) {
+        abort();
+    }
+}
+
 /* Whatever was opened keeps the promises of disk.h: exact reads or an error, extents in order. */
 static void use(struct disk *disk)
 {
@@ -53,6 +74,7 @@ static void use(struct disk *disk)
         for (size_t j = 0; j < count; j++) {
             size_t length = extents[j].length < STEP_BYTES ? (size_t)extents[j].length : STEP_BYTES;
             (void)!disk_read(disk, buffer, length, extents[j].offset, &err);
+            use_packs(disk, extents[j].offset / DISK_PACK_BYTES * DISK_PACK_BYTES);
         }
         at = extents[count - 1].offset + extents[count - 1].length;
     }

@@ -134,7 +134,7 @@ static bool open_qcow2(const char *name, int fd, const struct tool_options *opti
     struct disk_qcow2_plan plan = {
         .fd = fd,
         .size_bytes = disk_size_bytes(from),
-        .compression = options->compress ? DISK_QCOW2_ZSTD : DISK_QCOW2_PLAIN,
+        .compression = options->compression,
         .lazy = !options->sync,
         .description = name,
     };

@@ -8,6 +8,7 @@
 
 #include "migration/disk/copy.h"
 #include "migration/disk/disk.h"
+#include "migration/disk/qcow2.h"
 
 struct tool_options {
     const char *from_format; /* NULL: told by the first bytes */
@@ -15,9 +16,9 @@ struct tool_options {
     bool progress;
     bool digest;    /* print the digest of what was copied */
     bool sync;      /* wait for stable storage */
-    bool compress;  /* qcow2 clusters */
     bool sha512;    /* of the stream, printed; only with a stream as target */
     bool to_is_old; /* write into what is there, zeroing where the source has nothing */
+    enum disk_qcow2_compression compression;
     unsigned threads;
     uint64_t memory_bytes;
     uint64_t bytes_per_second;
