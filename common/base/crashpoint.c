@@ -74,13 +74,18 @@ static void arm(char *text)
     renameat(directory_fd, draft, directory_fd, text);
 }
 
+static pid_t victim(const char *action)
+{
+    return strcmp(action, "parent") == 0 ? getppid() : getpid();
+}
+
 static void act(const char *name, char *action)
 {
     fprintf(stderr, "crash point %s: %s\n", name, action);
     if (strncmp(action, "arm ", 4) == 0)
         arm(action + 4);
     else
-        kill(getpid(), strcmp(action, "stop") == 0 ? SIGSTOP : SIGKILL);
+        kill(victim(action), strcmp(action, "stop") == 0 ? SIGSTOP : SIGKILL);
 }
 
 /* Counts the pass; true when this is the one, with its action. The file is locked by the caller. */
@@ -104,7 +109,7 @@ static bool count_pass(int fd, const char *name, char line[LINE_SIZE], char **re
     snprintf(fired, sizeof(fired), "%s.fired", name);
     if (renameat(directory_fd, name, directory_fd, fired) != 0)
         return false; /* another was first */
-    snprintf(who, sizeof(who), "%d\n", (int)getpid());
+    snprintf(who, sizeof(who), "%d\n", (int)victim(*ret_action));
     if (ftruncate(fd, 0) == 0 && pwrite(fd, who, strlen(who), 0) < 0)
         return false;
     return true;

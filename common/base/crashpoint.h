@@ -8,6 +8,7 @@
  * is renamed to "….fired" (so it happens once, whoever comes first), then ACTION is done:
  *
  *     kill        SIGKILL to this process alone
+ *     parent      SIGKILL to its parent: a worker goes with its daemon
  *     stop        SIGSTOP: paused until somebody wakes it
  *     arm NAME …  the rest of the line arms another point: "B, the first time after A"
  *
