@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "common/base/clock.h"
+#include "migration/confine.h"
 
 #define GRACE_MS 2000
 #define ASK_MS 200
@@ -66,13 +67,16 @@ static bool find_tool(const char *name, char **ret_path)
     return false;
 }
 
-bool cage_has_tool(const char *name)
+char *cage_tool(const char *name)
 {
     char *path = NULL;
-    if (!find_tool(name, &path))
-        return false;
-    free(path);
-    return true;
+    return find_tool(name, &path) ? path : NULL;
+}
+
+bool cage_has_tool(const char *name)
+{
+    CLEANUP(xfreep) char *path = cage_tool(name);
+    return path != NULL;
 }
 
 static void set_limit(int resource, uint64_t most)
@@ -132,6 +136,8 @@ __attribute__((noreturn)) static void run_child(const struct child *child)
     int failed = 0;
     if (chdir(plan->directory != NULL ? plan->directory : "/") != 0)
         failed = errno;
+    if (failed == 0 && plan->confine != NULL)
+        failed = confine_enter(plan->confine);
     if (failed == 0) {
         execve(child->path, (char *const *)plan->argv, (char *const *)child->environment);
         failed = errno;

@@ -20,6 +20,7 @@
 #include "common/base/memory.h"
 
 #define CAGE_TAIL_BYTES 4096
+struct confine;
 
 struct cage_plan {
     const char *const *argv;        /* NULL-terminated; argv[0] absolute, or found in CAGE_PATH */
@@ -27,9 +28,10 @@ struct cage_plan {
     const char *directory;          /* to work in; NULL: "/" */
     const int *fds;                 /* stay open in the tool under the same numbers (> 2) */
     size_t fd_count;
-    uint64_t memory_bytes; /* of address space; 0: no limit */
-    uint64_t file_bytes;   /* the largest file that it may write; 0: no limit */
-    bool output_may_drop;  /* nobody reads while it runs: what does not fit is lost */
+    uint64_t memory_bytes;         /* of address space; 0: no limit */
+    uint64_t file_bytes;           /* the largest file that it may write; 0: no limit */
+    const struct confine *confine; /* walls beside those of this process; NULL: none */
+    bool output_may_drop;          /* nobody reads while it runs: what does not fit is lost */
 };
 #define CAGE_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -52,6 +54,7 @@ const char *cage_tail(struct cage *cage);
 
 /* Whether the tool is installed. */
 bool cage_has_tool(const char *name);
+char *cage_tool(const char *name); /* its path, the caller's to free; NULL: not installed */
 
 /* Starts a tool and waits for its end. What it wrote goes to `output` (may be NULL) up to `most`
  * bytes, the rest is dropped. go_on (may be NULL) is asked several times a second. Ends with

@@ -7,6 +7,7 @@
 #include "common/base/log.h"
 #include "common/daemon/daemon.h"
 #include "common/daemon/health.h"
+#include "migration/confine.h"
 #include "migration/node.h"
 #include "migration/worker.h"
 
@@ -44,9 +45,20 @@ static bool serve(struct daemon *daemon, struct health *health, struct bus *bus,
     return true;
 }
 
+/* What keeps a hostile image in its worker, as far as this kernel can. */
+static void tell_confinement(void)
+{
+    char kinds[CONFINE_KINDS_SIZE];
+    if (confine_kinds(kinds))
+        log_info("confinement", "workers: %s", kinds);
+    else
+        log_warn("confinement_lacks", "workers stand behind fewer walls on this kernel: %s", kinds);
+}
+
 static int run(struct daemon *daemon)
 {
     struct error err = {0};
+    tell_confinement();
     struct http_server *server = NULL;
     struct health *health = health_new(LOOP_DEADLINE_MS);
     struct bus *bus = bus_open(&bus_settings, "guts-migration");

@@ -14,6 +14,7 @@
 #include "migration/child.h"
 #include "migration/handover.h"
 #include "migration/job.h"
+#include "migration/walls.h"
 
 #define HANDOVER_TIMEOUT_MS 10000
 #define FINISH_TIMEOUT_MS 10000
@@ -80,7 +81,7 @@ static bool prepare(struct worker *worker, struct error *err)
            read_options(worker, err) &&
            roots_open(&handover->roots_read, &handover->roots_write, &handover->urls,
                       &worker->roots, err) &&
-           child_drop_privileges(err);
+           child_drop_privileges(err) && walls_raise(handover, &worker->assign, err);
 }
 
 static bool start_work(struct worker *worker, struct error *err)

@@ -2,13 +2,16 @@
 #include "migration/destination/boot_check.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/base/clock.h"
 #include "common/base/file.h"
 #include "migration/cage.h"
+#include "migration/confine.h"
 #include "migration/destination/domain_xml.h"
 #include "proto/fault.h"
 
@@ -17,6 +20,7 @@
 #define WINDOW_BYTES 16384
 #define MEMORY_LEAST_MIB 256
 #define MEMORY_MOST_MIB 2048
+#define OVERLAY_MOST_BYTES (4ull << 30) /* what the guest may change of one disk while it boots */
 
 static const char *const firmwares[][2] = {
     {"/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"},
@@ -253,10 +257,30 @@ static bool explain(const struct boot_plan *plan, struct cage *cage, struct erro
 {
     const char *tail = cage_tail(cage);
     size_t length = strlen(tail);
+    int status = 0;
+    if (cage_ended(cage, 0, &status) && WIFSIGNALED(status) && WTERMSIG(status) == SIGXFSZ)
+        return error_set(err, &FAULT_BOOT_FAILED,
+                         "the guest changed more than %llu MiB of a disk before it said \"%.60s\"",
+                         OVERLAY_MOST_BYTES >> 20, plan->text);
     return error_set(err, &FAULT_BOOT_FAILED,
                      "\"%.60s\" did not come within %llu s; the console ends with: %s", plan->text,
                      (unsigned long long)plan->timeout_ms / 1000,
                      length > 360 ? tail + length - 360 : tail);
+}
+
+/* Beside the system: the disks to read, its own directory for overlays and firmware variables. */
+static bool walls_make(const struct boot_plan *plan, struct confine **ret_confine,
+                       struct error *err)
+{
+    CLEANUP(xfreep) char *tool = cage_tool(QEMU);
+    if (!confine_new(CONFINE_NO_CHILDREN, ret_confine, err))
+        return false;
+    confine_system(*ret_confine);
+    confine_tool(*ret_confine, tool != NULL ? tool : "/usr/bin/" QEMU);
+    confine_path(*ret_confine, plan->directory, CONFINE_READ | CONFINE_WRITE);
+    for (size_t i = 0; i < plan->vm->disk_count; i++)
+        confine_fd(*ret_confine, plan->disk_fds[i], CONFINE_READ);
+    return true;
 }
 
 static enum outcome try_boot(const struct boot_plan *plan, bool kvm, uint64_t deadline_ms,
@@ -265,14 +289,17 @@ static enum outcome try_boot(const struct boot_plan *plan, bool kvm, uint64_t de
     CLEANUP(arena_freep) struct arena *arena = arena_new();
     struct command command = {.arena = arena};
     CLEANUP(cage_closep) struct cage *cage = NULL;
+    CLEANUP(confine_freep) struct confine *confine = NULL;
     const char *environment[] = {arena_printf(arena, "TMPDIR=%s", plan->directory), NULL};
-    if (!build(plan, kvm, &command, err))
+    if (!build(plan, kvm, &command, err) || !walls_make(plan, &confine, err))
         return OUTCOME_ERROR;
     struct cage_plan cage_plan = {.argv = command.arguments,
                                   .environment = environment,
                                   .directory = plan->directory,
                                   .fds = plan->disk_fds,
-                                  .fd_count = plan->vm->disk_count};
+                                  .fd_count = plan->vm->disk_count,
+                                  .file_bytes = OVERLAY_MOST_BYTES,
+                                  .confine = confine};
     if (!cage_start(&cage_plan, &cage, err))
         return OUTCOME_ERROR;
     enum outcome outcome = watch(plan, cage, deadline_ms, err);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * qemu-nbd in a cage: a process group of its own, no environment, no descriptors but the image and its
- * directory, no new privileges, dead when we are. It opens the descriptor that was checked, by
+ * directory, no new privileges, walls of its own (migration/confine.h), dead when we are. It opens the descriptor that was checked, by
  * /proc/self/fd, so that no name can be swapped in between.
  */
 #include <endian.h>
@@ -22,10 +22,12 @@
 
 #include "common/base/clock.h"
 #include "common/base/memory.h"
+#include "migration/confine.h"
 #include "migration/disk/nbd_inner.h"
 #include "migration/disk/raw.h"
 #include "proto/fault.h"
 
+#define TOOL "/usr/bin/qemu-nbd"
 #define START_MOST_MS 20000u
 #define END_MOST_MS 30000u
 #define TICK_MS 10u
@@ -125,7 +127,8 @@ static bool references_check(int fd, uint64_t offset, const char *format, struct
 }
 
 /* Only what may stand between fork and exec: this process may have threads. */
-static void child_run(int image_fd, int directory_fd, int words_fd, char *const *arguments)
+static void child_run(int image_fd, int directory_fd, int words_fd, const struct confine *confine,
+                      char *const *arguments)
 {
     static char path[] = "PATH=/usr/bin:/bin", language[] = "LC_ALL=C";
     static char *const environment[] = {path, language, NULL};
@@ -138,9 +141,9 @@ static void child_run(int image_fd, int directory_fd, int words_fd, char *const 
         setpgid(0, 0) < 0 || setrlimit(RLIMIT_CORE, &no_core) < 0 || null_fd < 0 ||
         dup2(null_fd, 0) < 0 || dup2(null_fd, 1) < 0 || dup2(words_fd, 2) < 0 ||
         dup2(image_fd, IMAGE_FD) < 0 || dup2(directory_fd, DIRECTORY_FD) < 0 ||
-        close_range(DIRECTORY_FD + 1, ~0u, 0) < 0)
+        confine_enter(confine) != 0 || close_range(DIRECTORY_FD + 1, ~0u, 0) < 0)
         _exit(126);
-    execve("/usr/bin/qemu-nbd", arguments, environment);
+    execve(TOOL, arguments, environment);
     _exit(127);
 }
 
@@ -150,9 +153,25 @@ static int high_fd(int fd)
     return fcntl(fd, F_DUPFD_CLOEXEC, 16);
 }
 
-static bool process_fork(struct qemu_process *process, int image_fd, int words_fd,
+/* It opens the image again by its descriptor, makes its socket, and has no use for anything else. */
+static bool walls_make(const struct qemu_process *process, int image_fd, bool writable,
+                       struct confine **ret_confine, struct error *err)
+{
+    if (!confine_new(CONFINE_NO_CHILDREN, ret_confine, err))
+        return false;
+    confine_system(*ret_confine);
+    confine_tool(*ret_confine, TOOL);
+    confine_fd(*ret_confine, image_fd, CONFINE_READ | (writable ? CONFINE_WRITE : 0));
+    confine_fd(*ret_confine, process->directory_fd, CONFINE_SOCKETS);
+    return true;
+}
+
+static bool process_fork(struct qemu_process *process, int image_fd, bool writable, int words_fd,
                          char *const *arguments, struct error *err)
 {
+    CLEANUP(confine_freep) struct confine *confine = NULL;
+    if (!walls_make(process, image_fd, writable, &confine, err))
+        return false;
     CLEANUP(fd_closep) int image = high_fd(image_fd);
     CLEANUP(fd_closep) int directory = high_fd(process->directory_fd);
     CLEANUP(fd_closep) int words = high_fd(words_fd);
@@ -165,7 +184,7 @@ static bool process_fork(struct qemu_process *process, int image_fd, int words_f
     if (process->pid == 0) {
         if (getppid() != parent)
             _exit(125);
-        child_run(image, directory, words, arguments);
+        child_run(image, directory, words, confine, arguments);
     }
     return true;
 }
@@ -201,7 +220,7 @@ static bool process_start(const struct disk_qemu_plan *plan, int image_fd,
     if (pipe2(pipe_fds, O_CLOEXEC | O_NONBLOCK) < 0)
         return error_set_errno(err, errno, "cannot make a pipe");
     process->words_fd = pipe_fds[0];
-    bool ok = process_fork(process, image_fd, pipe_fds[1], arguments, err);
+    bool ok = process_fork(process, image_fd, plan->writable, pipe_fds[1], arguments, err);
     close(pipe_fds[1]);
     return ok;
 }
