@@ -252,6 +252,7 @@ static bool fake_export_disk(struct source_export *session, size_t index, struct
         .size_bytes = (uint64_t)settings_integer(fake->settings, "disk_bytes"),
         .data_of_hundred = (unsigned)settings_integer(fake->settings, "data_percent"),
         .bytes_per_second = (uint64_t)settings_integer(fake->settings, "bytes_per_second"),
+        .world_fd = fake_world_directory(fake->world),
     };
     if (!fake_world_reach(fake->world, END_SOURCE, "read", session->vm->key, err))
         return false;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "migration/source/fake_disk.h"
 
+#include <fcntl.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
@@ -18,6 +19,7 @@ struct fake_disk {
     struct disk *pattern; /* NULL: zeroes */
     uint64_t bytes_per_second;
     _Atomic uint64_t free_us; /* when the next byte may leave */
+    int world_fd;             /* -1: none */
 };
 
 /* Each read takes its turn on the line and waits until its last byte has passed. */
@@ -34,10 +36,18 @@ static void pace(struct fake_disk *fake, size_t length)
         usleep((useconds_t)(end - now < 100000 ? end - now : 100000));
 }
 
+/* A source that has slowed to nothing: its reads neither end nor fail. */
+static void stall(const struct fake_disk *fake)
+{
+    while (fake->world_fd >= 0 && faccessat(fake->world_fd, "stalled", F_OK, 0) == 0)
+        usleep(50000);
+}
+
 static bool fake_read(struct disk *disk, void *ret_data, size_t length, uint64_t offset,
                       struct error *err)
 {
     struct fake_disk *fake = (struct fake_disk *)disk;
+    stall(fake);
     pace(fake, length);
     if (fake->pattern)
         return disk_read(fake->pattern, ret_data, length, offset, err);
@@ -105,6 +115,7 @@ struct disk *fake_disk_new(const struct fake_disk_plan *plan)
     };
     fake->pattern = disk_pattern_new(&pattern);
     fake->bytes_per_second = plan->bytes_per_second;
+    fake->world_fd = plan->world_fd;
     disk_init(&fake->disk, &source_ops, xasprintf("fake %s %zu", plan->vm, plan->index), identity,
               plan->size_bytes, DISK_RANDOM, 4);
     return &fake->disk;
@@ -113,6 +124,7 @@ struct disk *fake_disk_new(const struct fake_disk_plan *plan)
 struct disk *fake_disk_null_new(uint64_t size_bytes)
 {
     struct fake_disk *fake = xcalloc(1, sizeof(*fake));
+    fake->world_fd = -1;
     disk_init(&fake->disk, &null_ops, xstrdup("null"), NULL, size_bytes, DISK_RANDOM, 4);
     return &fake->disk;
 }

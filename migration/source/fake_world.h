@@ -8,6 +8,7 @@
  *     control.json  an array of rules, read before each deed (see fake_world.c)
  *     vms/          a vm's power once somebody changed it, and its generation ("vm-0001.generation"),
  *                   and who switched it last ("vm-0001.by")
+ *     stalled       while it is there, no read of a source's disk ends
  *     snapshots/    one file each
  *     disks/        <migration>-<attempt>-<number>
  *     servers/      <id>.json; names may be double

@@ -4,44 +4,40 @@
 A fault is (kind, function, weight). The function takes the chaos and a chance, does the harm, and
 gives back what to say and a list of (seconds, function) that heal it.
 """
+import collections
 import heapq
 import itertools
 import json
 import os
-import shutil
 import signal
 import threading
 import time
 
-from lab import APIS, NODES, SCHEDULERS, children, signal_process
-from proxy import PASS, REFUSE, STALL, SWALLOW
-
-LEASE, TAKEOVER = 4, 8
-DAEMONS = APIS + SCHEDULERS + NODES
-
-
-def length(chance):
-    """Short ones, ones longer than a lease, ones longer than the takeover time."""
-    return chance.choice([chance.uniform(0.2, 2), chance.uniform(LEASE, LEASE + 3),
-                          chance.uniform(TAKEOVER + 1, TAKEOVER + 6)])
+from fault_ends import END_FAULTS
+from fault_peers import DAEMONS, PEER_FAULTS
+from lab import NODES, children, signal_process
+from spans import length
 
 
 class Chaos:
-    def __init__(self, lab, chance, timeline):
-        self.lab, self.chance, self.timeline = lab, chance, timeline
+    def __init__(self, lab, load, chance, timeline, kinds):
+        self.kinds = [fault for fault in FAULTS if fault[0] in kinds for _ in range(fault[2])]
+        self.lab, self.load, self.chance, self.timeline = lab, load, chance, timeline
         self.healing = []
         self.count = itertools.count()
         self.tally = {}
         self.busy = set()  # what is broken already: not broken again in another way
         self.world_rules = []
-        self.clone = None
+        self.finishers = []  # threads that end what a fault began
+        self.letters = collections.Counter()
+        self.lost = []  # (from, to) that the database forgot, by the monotonic clock
+        self.changes = collections.defaultdict(list)  # vm: when its disks changed, by the wall clock
         self.errors = []
 
     # -- the loop --------------------------------------------------------------------------------
     def inject(self):
-        kinds = [kind for kind in FAULTS for _ in range(kind[2])]
         # The same number of choices each time, whatever comes of them: seeds repeat.
-        kind, function, _ = self.chance.choice(kinds)
+        kind, function, _ = self.chance.choice(self.kinds)
         done = function(self, self.chance)
         if done is None:
             return
@@ -67,6 +63,12 @@ class Chaos:
 
     def free(self, what):
         self.busy.discard(what)
+
+    def finish(self, work):
+        """Ends a fault that takes its time to end; all have ended when end_all returns."""
+        thread = threading.Thread(target=work)
+        thread.start()
+        self.finishers.append(thread)
 
     def say_healed(self, text):
         self.timeline.say("heal", text)
@@ -100,6 +102,10 @@ class Chaos:
             self.restart(name)
         self.lab.broker.make_usable()
         self.lab.database.make_usable()
+        for thread in self.finishers:
+            thread.join(120)
+            if thread.is_alive():
+                self.errors.append("a fault did not end")
 
     def set_rules(self, rules):
         self.world_rules = rules
@@ -178,182 +184,8 @@ def freeze_worker(chaos, chance):
             [(after, lambda: signal_process(worker, signal.SIGCONT))])
 
 
-def late_deed(chaos, chance):
-    """A node is paused with its workers while the far end still does what they asked for."""
-    node, (end, deed) = chance.choice(NODES), chance.choice(DEEDS)
-    if node in chaos.busy or not chaos.take("far end"):
-        return None
-    chaos.take(node)
-    chaos.set_rules([{"end": end, "deed": deed, "delay_ms": (TAKEOVER + 2) * 1000, "probability": 0.7}])
-    wait, after = chance.uniform(0.5, 3), TAKEOVER + chance.uniform(2, 5)
-    frozen = []
-
-    def freeze():
-        frozen.extend([chaos.lab.daemons[node].pid, *children(chaos.lab.daemons[node].pid)])
-        for pid in frozen:
-            signal_process(pid, signal.SIGSTOP)
-
-    def heal():
-        for pid in reversed(frozen):
-            signal_process(pid, signal.SIGCONT)
-        chaos.set_rules([])
-        chaos.free(node)
-        chaos.free("far end")
-    return f"{deed} with {node} frozen for {after:.1f} s", [(wait, freeze), (wait + after, heal)]
-
-
-# -- peers -------------------------------------------------------------------------------------------
-def peer_of(chaos, chance):
-    name = chance.choice(["broker", "database"])
-    return name, getattr(chaos.lab, name)
-
-
-def freeze_peer(chaos, chance):
-    (name, peer), after = peer_of(chaos, chance), length(chance)
-    if not chaos.take(name):
-        return None
-    peer.freeze()
-
-    def heal():
-        peer.thaw()
-        chaos.free(name)
-        chaos.say_healed(f"thaw {name}")
-    return f"{name} for {after:.1f} s", [(after, heal)]
-
-
-def restart_peer(chaos, chance):
-    (name, peer), after, hard = peer_of(chaos, chance), chance.uniform(0, 8), chance.random() < 0.6
-    if not chaos.take(name):
-        return None
-
-    def work():
-        try:
-            (peer.kill if hard else peer.stop)()
-            time.sleep(after)
-            peer.start()
-        except (RuntimeError, OSError) as failure:
-            chaos.errors.append(f"{name} did not restart: {failure}")
-        chaos.say_healed(f"start {name}")
-        chaos.free(name)
-    thread = threading.Thread(target=work)
-    thread.start()
-    return (f"{name} {'killed' if hard else 'stopped'} for {after:.1f} s",
-            [(after + 5, lambda: thread.join(200))])
-
-
-def break_connection(chaos, chance):
-    daemon, peer = chance.choice(DAEMONS), chance.choice(["broker", "database"])
-    mode, after = chance.choice(["cut", REFUSE, STALL, STALL, SWALLOW]), length(chance)
-    door = f"{daemon}:{peer}"
-    if door not in chaos.lab.proxy.doors or not chaos.take(door):
-        return None
-    if mode == "cut":
-        chaos.lab.proxy.cut(door)
-        chaos.free(door)
-        return f"{mode} {door}", []
-    chaos.lab.proxy.set_mode(door, mode)
-
-    def heal():
-        chaos.lab.proxy.set_mode(door, PASS)
-        chaos.free(door)
-    return f"{mode} {door} for {after:.1f} s", [(after, heal)]
-
-
-# -- nodes -------------------------------------------------------------------------------------------
-def fill_pool(chaos, chance):
-    node, after = chance.choice(NODES), chance.uniform(1, 8)
-    path = chaos.lab.pool(node)
-    if path not in chaos.lab.mounts or not chaos.take(f"fill {node}"):
-        return None
-    filler = path / "filler"
-    try:
-        with open(filler, "wb", buffering=0) as file:
-            while True:
-                file.write(bytes(1 << 16))
-    except OSError:
-        pass
-
-    def heal():
-        filler.unlink(missing_ok=True)
-        chaos.free(f"fill {node}")
-    return f"{node} for {after:.1f} s", [(after, heal)]
-
-
-def lose_journal(chaos, chance):
-    node, which, after = chance.choice(NODES), chance.random(), chance.uniform(0.1, 3)
-    alive = chance.random() < 0.5
-    journals = sorted(chaos.lab.pool(node).glob("jobs/*/*/journal"))
-    if not journals:
-        return None
-    journal = journals[int(which * len(journals))]
-    if alive:
-        journal.unlink(missing_ok=True)
-        return f"{journal.parent.name} of {node}, alive", []
-    if not chaos.take(node):
-        return None
-    chaos.lab.daemons[node].kill()
-    journal.unlink(missing_ok=True)
-    return (f"{journal.parent.name} of {node}, killed for {after:.1f} s",
-            [(after, lambda: chaos.restart(node))])
-
-
-def empty_node(chaos, chance):
-    node, after = chance.choice(NODES), length(chance)
-    if not chaos.take(node):
-        return None
-    chaos.lab.daemons[node].kill()
-    for entry in list(chaos.lab.pool(node).iterdir()):
-        if entry.is_dir():
-            shutil.rmtree(entry, ignore_errors=True)
-        elif entry.name != "filler":
-            entry.unlink(missing_ok=True)
-    return f"{node} comes back empty after {after:.1f} s", [(after, lambda: chaos.restart(node))]
-
-
-def clone_node(chaos, chance):
-    node, after = chance.choice(NODES), chance.uniform(3, 12)
-    if not chaos.take("clone"):
-        return None
-    clone = chaos.lab.start_clone(node)
-
-    def heal():
-        if clone.alive():
-            clone.kill()
-        shutil.rmtree(chaos.lab.directory / "pool-clone", ignore_errors=True)
-        chaos.free("clone")
-    return f"{node} for {after:.1f} s", [(after, heal)]
-
-
-# -- far ends ----------------------------------------------------------------------------------------
-DEEDS = (("destination", "server"), ("destination", "disk"), ("destination", "disk_end"),
-         ("destination", "server_remove"), ("destination", "disk_remove"), ("destination", "verify"),
-         ("destination", "accept"), ("source", "power_off"), ("source", "power_on"),
-         ("source", "snapshot"), ("source", "snapshot_remove"), ("source", "describe"))
-
-
-def trouble_far_end(chaos, chance):
-    end, deed = chance.choice(DEEDS)
-    kind, after = chance.choice(["fail", "slow"]), chance.uniform(2, 10)
-    rule = {"end": end, "deed": deed, "probability": 0.5}
-    if kind == "fail":
-        rule["fault"] = f"{end}_unreachable"
-    else:
-        rule["delay_ms"] = int(1000 * chance.choice([0.5, LEASE + 1, TAKEOVER + 2]))
-    if not chaos.take("far end"):
-        return None
-    chaos.set_rules([rule])
-
-    def heal():
-        chaos.set_rules([])
-        chaos.free("far end")
-    return f"{json.dumps(rule)} for {after:.1f} s", [(after, heal)]
-
-
 FAULTS = (
     ("kill", kill_daemon, 8), ("end", end_daemon, 2), ("freeze", freeze_daemon, 6),
     ("kill-worker", kill_worker, 6), ("freeze-worker", freeze_worker, 5),
-    ("freeze-peer", freeze_peer, 2), ("restart-peer", restart_peer, 2),
-    ("connection", break_connection, 8), ("fill", fill_pool, 2), ("journal", lose_journal, 3),
-    ("empty-node", empty_node, 1), ("clone", clone_node, 1), ("far-end", trouble_far_end, 5),
-    ("late-deed", late_deed, 3),
+    *PEER_FAULTS, *END_FAULTS,
 )

@@ -2,6 +2,7 @@
 """What must hold at the end: read from both ends and from the tables, never by asking guts."""
 import collections
 import ctypes
+import hashlib
 import json
 import pathlib
 import re
@@ -9,6 +10,7 @@ import re
 from lab import NODES, POOL_BYTES
 from load import FAKE_DISK_BYTES, FAKE_PERCENT
 from machines import identical
+from spans import LEASE
 
 RESTING = {"VERIFIED", "CLEANED", "ROLLED_BACK", "CANCELLED"}
 KEPT = {"VERIFIED", "CLEANED"}
@@ -49,12 +51,13 @@ class FakeDisks:
         self.hash.argtypes = [ctypes.c_char_p, ctypes.c_size_t]
         self.known = {}
 
-    def get(self, vm, index=0):
-        if (vm, index) not in self.known:
-            identity = f"fake {vm} {index} generation 0".encode()
-            seed = self.hash(identity, len(identity))
-            self.known[vm, index] = self.make(seed)
-        return self.known[vm, index]
+    def get(self, vm, generation):
+        """A digest: the bytes of hundreds of disks are too many to keep."""
+        if (vm, generation) not in self.known:
+            identity = f"fake {vm} 0 generation {generation}".encode()
+            whole = self.make(self.hash(identity, len(identity)))
+            self.known[vm, generation] = hashlib.sha256(whole).digest()
+        return self.known[vm, generation]
 
     @staticmethod
     def make(seed, block=1 << 16):
@@ -83,11 +86,16 @@ class Findings(list):
 class Facts:
     """One reading of tables and of both ends."""
 
-    def __init__(self, lab):
-        self.lab = lab
-        self.migrations = {row[0]: dict(zip(("id", "state", "vm", "server", "attempt", "fault", "text"), row))
+    def __init__(self, lab, load, chaos):
+        self.lab, self.changes = lab, chaos.changes
+        # What was asked while the database was on its way to forget it may be gone: nothing else.
+        self.forgotten = {bare(migration) for migration, words in load.accepted.items()
+                          if forgets(chaos.lost, words["between"])}
+        names = ("id", "state", "vm", "server", "attempt", "fault", "text", "created", "finished")
+        self.migrations = {row[0]: dict(zip(names, row))
                            for row in lab.rows("SELECT LOWER(HEX(id)), state, vm_name, server_name,"
-                                               " attempt, fault_code, fault_text FROM migrations")}
+                                               " attempt, fault_code, fault_text, created_at,"
+                                               " finished_at FROM migrations")}
         self.ledger = collections.defaultdict(list)
         for owner, end, kind, key, state, external in lab.rows(
                 "SELECT LOWER(HEX(owner_id)), end, kind, entry_key, state, external_id FROM ledger"
@@ -99,6 +107,12 @@ class Facts:
         for line in path.read_text().splitlines() if path.exists() else []:
             self.log.append(json.loads(line))
 
+        first = {}
+        for line in self.log:
+            first.setdefault(bare(line["owner"]), line["mono_ms"] / 1000)
+        self.forgotten |= {owner for owner, at in first.items() if owner not in self.migrations
+                           and forgets(chaos.lost, (at - LEASE, at))}
+
     def has(self, owner, end, kind, key, states=("made", "intended", "kept")):
         return any(entry["end"] == end and entry["kind"] == kind and entry["key"] == key
                    and entry["state"] in states for entry in self.ledger[owner])
@@ -108,20 +122,28 @@ def bare(text):
     return text.replace("-", "")
 
 
+def forgets(lost, between):
+    return any(between[0] <= end and between[1] >= began for began, end in lost)
+
+
 def check_rest(facts, accepted, findings):
     for migration in accepted:
         row = facts.migrations.get(bare(migration))
-        if row is None:
+        if row is None and bare(migration) in facts.forgotten:
+            findings.looks["forgotten"] += 1
+        elif row is None:
             findings.add("acknowledged", f"migration {migration} is not there")
         elif row["state"] not in RESTING:
             findings.add("rest", f"{migration} is {row['state']} ({row['fault']}: {row['text']})")
 
 
-def check_wishes(facts, wishes, findings):
+def check_wishes(facts, wishes, lost, findings):
     stored = {row[0]: row[1] for row in facts.lab.rows("SELECT LOWER(HEX(id)), state FROM wishes")}
-    for wish, (verb, owner) in wishes.items():
+    for wish, (verb, owner, between) in wishes.items():
         state = stored.get(bare(wish))
-        if state is None:
+        if state is None and forgets(lost, between):
+            findings.looks["forgotten"] += 1
+        elif state is None:
             findings.add("acknowledged", f"wish {wish} ({verb} {owner}) is not there")
         elif state in ("open", "taken"):
             findings.add("acknowledged", f"wish {wish} ({verb} {owner}) is still {state}")
@@ -143,6 +165,9 @@ def check_fake_things(facts, findings):
     for owner in set(servers) | set(on_disk) | set(snapshots) | set(facts.migrations):
         row = facts.migrations.get(owner)
         state = row["state"] if row else "unknown"
+        if row is None and owner in facts.forgotten:
+            findings.looks["forgotten"] += 1
+            continue
         for path in on_disk[owner]:
             if state not in KEPT:
                 findings.add("left", f"disk {path.name} of a migration that is {state}")
@@ -163,17 +188,31 @@ def check_fake_things(facts, findings):
             if len(servers[owner]) != 1:
                 findings.add("server", f"{owner} is {state} and has {len(servers[owner])} servers")
             for server in servers[owner]:
-                check_fake_server(world, server, disks, findings)
+                check_fake_server(facts, row, server, disks, findings)
 
 
-def check_fake_server(world, server, disks, findings):
+def generations(facts, vm, row):
+    """Those that a copy made for this migration may hold: in force at some time between."""
+    changes = facts.changes.get(vm, [])
+    began, ended = int(row["created"]) / 1e6 - 1, int(row["finished"]) / 1e6 + 1
+    begins = [0.0] + [before for before, _ in changes]
+    ends = [after for _, after in changes] + [float("inf")]
+    return [number for number, (begin, end) in enumerate(zip(begins, ends))
+            if end >= began and begin <= ended]
+
+
+def check_fake_server(facts, row, server, disks, findings):
+    world = facts.lab.world
     for name in server["disks"]:
         path = world / name
         findings.looks["disks"] += 1
         if not path.exists():
             findings.add("content", f"{name} of server {server['id']} is gone")
-        elif path.read_bytes() != disks.get(server["vm"]):
-            findings.add("content", f"{name} differs from {server['vm']}")
+            continue
+        allowed = generations(facts, server["vm"], row)
+        digest = hashlib.sha256(path.read_bytes()).digest()
+        if digest not in [disks.get(server["vm"], number) for number in allowed]:
+            findings.add("content", f"{name} differs from {server['vm']}, generations {allowed}")
 
 
 def check_local_things(facts, originals, findings):
@@ -217,8 +256,10 @@ def check_power(facts, findings):
             findings.add("both ends", f"{vm} runs twice at the destination ({line})")
     open_vms = {row["vm"].replace("fake-", "vm-") for row in facts.migrations.values()
                 if row["state"] in KEPT}
+    lost_vms = {line["key"] for line in facts.log if bare(line["owner"]) in facts.forgotten
+                and bare(line["owner"]) not in facts.migrations}
     for vm, on in source_on.items():
-        if vm not in open_vms and first[vm] and not on:
+        if vm not in open_vms and vm not in lost_vms and first[vm] and not on:
             findings.add("stopped", f"{vm} ran before and is stopped at both ends")
 
 
@@ -259,11 +300,11 @@ def space_now(lab):
     return max([int(row[1]) - POOL_BYTES for row in rows or []] + [0])
 
 
-def check_all(lab, load):
+def check_all(lab, load, chaos):
     findings = Findings()
-    facts = Facts(lab)
+    facts = Facts(lab, load, chaos)
     check_rest(facts, load.accepted, findings)
-    check_wishes(facts, load.wishes, findings)
+    check_wishes(facts, load.wishes, chaos.lost, findings)
     check_fake_things(facts, findings)
     check_local_things(facts, load.originals, findings)
     check_power(facts, findings)

@@ -14,7 +14,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 sys.path.insert(0, str(HERE.parent / "e2e"))
 
-from guts_platform import ENVIRONMENT, Platform, free_port, wait_until  # noqa: E402
+from guts_platform import (ENVIRONMENT, Daemon, Platform, free_port, program,  # noqa: E402
+                           wait_until)
 from proxy import Proxy  # noqa: E402
 
 MIB = 1 << 20
@@ -66,7 +67,7 @@ class Lab(Platform):
                             worker={"flush_bytes": "1MiB", "flush_interval": "200ms",
                                     "restart_first": "200ms", "restart_most": "2s",
                                     "ledger_repeat": "500ms", "memory": "256MiB",
-                                    "buffers": "4MiB"})
+                                    "buffers": "4MiB", "copy_idle": "6s", "stall": "10s"})
 
     def pool(self, name):
         return self.directory / f"pool-{name}"
@@ -90,17 +91,20 @@ class Lab(Platform):
         self.wait_ready(len(NODES))
         time.sleep(3)  # RabbitMQ 3.10 may lose the leader of a quorum queue that was just declared
 
-    def start_clone(self, of):
-        """Another node with the name of one that there is, and a pool (so an id) of its own."""
+    def start_clone(self, of, copies_pool=False, name=None):
+        """Another node with the name of one that there is, and a pool (so an id) of its own or a copy."""
         self.who = "clone"
-        conf = self.directory / f"{of}.conf"
-        text = conf.read_text().replace(str(self.pool(of)), str(self.directory / "pool-clone"))
-        (self.directory / "pool-clone").mkdir(exist_ok=True)
+        conf, pool = self.directory / f"{of}.conf", self.directory / "pool-clone"
+        shutil.rmtree(pool, ignore_errors=True)
+        if copies_pool:
+            subprocess.run(["cp", "-a", self.pool(of), pool], check=False, stderr=subprocess.DEVNULL)
+            (pool / "filler").unlink(missing_ok=True)
+        pool.mkdir(exist_ok=True)
+        text = conf.read_text().replace(str(self.pool(of)), str(pool))
         lines = [f'    metrics_listen = "127.0.0.1:{free_port()}";' if "metrics_listen" in line else line
-                 for line in text.splitlines()]
+                 for line in text.replace(f'name = "{of}"', f'name = "{name or of}"').splitlines()]
         path = self.directory / "clone.conf"
         path.write_text("\n".join(lines) + "\n")
-        from guts_platform import Daemon, program
         return Daemon("clone", [program("migration"), "--config", path], self.directory).start()
 
     def ask(self, api, method, path, body=None, timeout=6):

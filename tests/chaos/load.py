@@ -5,6 +5,7 @@ Keeps what was acknowledged, for the last check: an answer of 201 or 202 is a pr
 """
 import random
 import threading
+import time
 
 from lab import APIS, MIB, NODES
 from machines import make_machine
@@ -57,6 +58,7 @@ class Hand(threading.Thread):
         super().__init__(name="load", daemon=True)
         self.load, self.chance = load, chance
         self.lab, self.timeline = load.lab, load.timeline
+        self.between = (0.0, 0.0)
 
     def run(self):
         while not self.load.ending.wait(self.load.pause * self.chance.uniform(0.5, 1.5)):
@@ -65,12 +67,16 @@ class Hand(threading.Thread):
                 self.create()
             elif dice < 0.96:
                 self.change_mind()
-            else:
+            elif dice < 0.98:
                 self.drain_or_enable()
+            else:
+                self.refresh()
 
     def ask(self, path, body):
         api = self.chance.choice(APIS)
+        began = time.monotonic()
         status, answer = self.lab.ask(api, "POST", path, body)
+        self.between = (began, time.monotonic())
         self.load.unanswered += status == 0
         self.load.refused += status >= 400
         return status, answer
@@ -90,7 +96,8 @@ class Hand(threading.Thread):
         status, answer = self.ask("/v1/migrations", words)
         if status in (200, 201, 202):
             for made in answer.get("created", []):
-                self.load.accepted[made["id"]] = {"vm": vm, "destination": destination, **options}
+                self.load.accepted[made["id"]] = {"vm": vm, "destination": destination,
+                                                  "between": self.between, **options}
                 self.timeline.say("create", f"{made['id']} {vm} -> {destination}")
         elif status:
             self.timeline.say("refused", f"create {vm}: {status} {answer.get('code')}")
@@ -105,7 +112,7 @@ class Hand(threading.Thread):
     def act(self, verb, migration):
         status, answer = self.ask(f"/v1/migrations/{migration}/{verb}", {})
         if status == 202:
-            self.load.wishes[answer["wish"]["id"]] = (verb, migration)
+            self.load.wishes[answer["wish"]["id"]] = (verb, migration, self.between)
             self.timeline.say("verb", f"{verb} {migration}")
 
     def drain_or_enable(self):
@@ -113,5 +120,13 @@ class Hand(threading.Thread):
         verb = self.chance.choice(["drain", "enable", "enable"])
         status, answer = self.ask(f"/v1/nodes/{node}/{verb}", {})
         if status == 202:
-            self.load.wishes[answer["wish"]["id"]] = (verb, node)
+            self.load.wishes[answer["wish"]["id"]] = (verb, node, self.between)
             self.timeline.say("verb", f"{verb} {node}")
+
+    def refresh(self):
+        kind, name = self.chance.choice([("sources", "fakes"), ("sources", "workstations"),
+                                         ("destinations", "nowhere")])
+        status, answer = self.ask(f"/v1/{kind}/{name}/refresh", {})
+        if status == 202:
+            self.load.wishes[answer["wish"]["id"]] = ("refresh", name, self.between)
+            self.timeline.say("verb", f"refresh {name}")
