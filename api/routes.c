@@ -37,6 +37,9 @@ const struct route routes[] = {
     {POST, "/v1/sources/{source}/test", MEMBER, endpoint_test_serve, END_SOURCE},
     {POST, "/v1/sources/{source}/refresh", MEMBER, endpoint_refresh_serve, END_SOURCE},
 
+    {POST, "/v1/sources/{source}/gc", MEMBER, endpoint_gc_serve, END_SOURCE},
+    {GET, "/v1/sources/{source}/strays", READER, stray_list_serve, END_SOURCE},
+
     {GET, "/v1/destinations", READER, endpoint_list_serve, END_DESTINATION},
     {POST, "/v1/destinations", MEMBER, endpoint_create_serve, END_DESTINATION},
     {GET, "/v1/destinations/{destination}", READER, endpoint_show_serve, END_DESTINATION},
@@ -45,6 +48,8 @@ const struct route routes[] = {
     {POST, "/v1/destinations/{destination}/test", MEMBER, endpoint_test_serve, END_DESTINATION},
     {POST, "/v1/destinations/{destination}/refresh", MEMBER, endpoint_refresh_serve,
      END_DESTINATION},
+    {POST, "/v1/destinations/{destination}/gc", MEMBER, endpoint_gc_serve, END_DESTINATION},
+    {GET, "/v1/destinations/{destination}/strays", READER, stray_list_serve, END_DESTINATION},
     {GET, "/v1/destinations/{destination}/catalogue", READER, catalogue_list_serve, 0},
 
     {GET, "/v1/drivers", READER, driver_list_serve, 0},

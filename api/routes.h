@@ -24,6 +24,9 @@ bool endpoint_delete_serve(struct call *call, struct error *err) MUST_CHECK;
 bool endpoint_test_serve(struct call *call, struct error *err) MUST_CHECK;
 bool endpoint_refresh_serve(struct call *call, struct error *err) MUST_CHECK;
 bool catalogue_list_serve(struct call *call, struct error *err) MUST_CHECK;
+/* stray.c; argument: enum end */
+bool stray_list_serve(struct call *call, struct error *err) MUST_CHECK;
+bool endpoint_gc_serve(struct call *call, struct error *err) MUST_CHECK;
 /* vm.c */
 bool vm_list_serve(struct call *call, struct error *err) MUST_CHECK;
 bool vm_show_serve(struct call *call, struct error *err) MUST_CHECK;

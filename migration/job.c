@@ -24,6 +24,8 @@ static bool run_kind(struct run *run, struct error *err)
         return job_rollback(run, err);
     case JOB_CLEANUP:
         return job_cleanup(run, err);
+    case JOB_GC:
+        return job_gc(run, err);
     case JOB_UNKNOWN:
         break;
     }

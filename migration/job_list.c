@@ -135,18 +135,36 @@ static bool take_item(void *context, const char *kind, const char *id, const cha
     return true;
 }
 
-static bool list(struct run *run, bool inventory, struct error *err)
+/* How much was listed is the job's answer. */
+static bool end_list(struct pager *pager, bool good)
+{
+    json_decref(pager->run->answer);
+    pager->run->answer = json_pack("{s:I}", "count", (json_int_t)pager->total);
+    arena_free(pager->arena);
+    return good;
+}
+
+static bool list_inventory(struct run *run, struct error *err)
 {
     struct pager pager = {.run = run, .arena = arena_new()};
     begin_page(&pager);
-    bool good = inventory
-                    ? run->source_driver->list(run->source, take_vm, &pager, err) &&
-                          send_inventory(&pager, true, err)
-                    : run->destination_driver->catalog(run->destination, take_item, &pager, err) &&
-                          send_catalog(&pager, true, err);
-    run->answer = json_pack("{s:I}", "count", (json_int_t)pager.total);
-    arena_free(pager.arena);
-    return good;
+    return end_list(&pager, run->source_driver->list(run->source, take_vm, &pager, err) &&
+                                send_inventory(&pager, true, err));
+}
+
+bool job_send_items(struct run *run,
+                    bool (*walk)(struct run *run, job_take_item *take, void *context,
+                                 struct error *err),
+                    struct error *err)
+{
+    struct pager pager = {.run = run, .arena = arena_new()};
+    begin_page(&pager);
+    return end_list(&pager, walk(run, take_item, &pager, err) && send_catalog(&pager, true, err));
+}
+
+static bool walk_catalogue(struct run *run, job_take_item *take, void *context, struct error *err)
+{
+    return run->destination_driver->catalog(run->destination, take, context, err);
 }
 
 static bool open_end(struct run *run, struct error *err)
@@ -155,9 +173,8 @@ static bool open_end(struct run *run, struct error *err)
                                                  : ends_open_destination(run, err);
 }
 
-/* Runs one deed as the one step of a job. */
-static bool run_step(struct run *run, const char *name, bool (*deed)(struct run *, struct error *),
-                     struct error *err)
+bool job_run_step(struct run *run, const char *name, bool (*deed)(struct run *, struct error *),
+                  struct error *err)
 {
     crashpoint("before_step", name);
     work_tell_step(run->work, name, WORK_STEP_RUNNING, NULL);
@@ -179,27 +196,27 @@ static bool list_vms(struct run *run, struct error *err)
 {
     if (!run->source)
         return error_set(err, &FAULT_INVALID, "only sources have vms to discover");
-    return list(run, true, err);
+    return list_inventory(run, err);
 }
 
 static bool list_catalog(struct run *run, struct error *err)
 {
     if (!run->destination)
         return error_set(err, &FAULT_INVALID, "only destinations have a catalogue");
-    return list(run, false, err);
+    return job_send_items(run, walk_catalogue, err);
 }
 
 bool job_test(struct run *run, struct error *err)
 {
-    return run_step(run, "test", test_end, err);
+    return job_run_step(run, "test", test_end, err);
 }
 
 bool job_discover(struct run *run, struct error *err)
 {
-    return run_step(run, "discover", list_vms, err);
+    return job_run_step(run, "discover", list_vms, err);
 }
 
 bool job_catalog(struct run *run, struct error *err)
 {
-    return run_step(run, "catalog", list_catalog, err);
+    return job_run_step(run, "catalog", list_catalog, err);
 }

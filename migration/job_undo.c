@@ -170,11 +170,12 @@ static bool settle_ends(struct run *run, struct error *err)
     return true;
 }
 
-static bool check_settled(struct run *run, struct error *err)
+static bool check_settled(struct run *run, bool (*check)(struct run *run, struct error *err),
+                          struct error *err)
 {
     crashpoint("before_step", "check_settled");
     work_tell_step(run->work, "settle", WORK_STEP_RUNNING, NULL);
-    bool good = settle_ends(run, err);
+    bool good = check(run, err);
     work_tell_step(run->work, "settle", good ? WORK_STEP_DONE : WORK_STEP_FAILED,
                    good ? NULL : err);
     crashpoint("after_step", "check_settled");
@@ -185,6 +186,9 @@ static bool check_settled(struct run *run, struct error *err)
  * is left alone while anything may still stand at the destination: no vm runs at both ends. */
 bool job_rollback(struct run *run, struct error *err)
 {
+    if (is_settle_check(run) &&
+        (run->assign->state == MIGRATION_VERIFIED || run->assign->state == MIGRATION_CLEANED))
+        return check_settled(run, gc_settle, err);
     const struct ledger_entry **entries;
     size_t count = gather(run, &entries), failed = 0;
     struct error first = {0}, last;
@@ -201,7 +205,7 @@ bool job_rollback(struct run *run, struct error *err)
             break;
     }
     if (failed == 0)
-        return !is_settle_check(run) || check_settled(run, err);
+        return !is_settle_check(run) || check_settled(run, settle_ends, err);
     *err = first;
     return error_prefix(err, "%zu of %zu could not be undone", failed, count);
 }

@@ -77,6 +77,20 @@ bool job_cleanup(struct run *run, struct error *err) MUST_CHECK;
 bool job_test(struct run *run, struct error *err) MUST_CHECK;
 bool job_discover(struct run *run, struct error *err) MUST_CHECK;
 bool job_catalog(struct run *run, struct error *err) MUST_CHECK;
+bool job_gc(struct run *run, struct error *err) MUST_CHECK;
+/* The settle check of a result that stands: what carries this migration's mark at the destination and
+ * is not in its ledger came late from an older attempt, and goes. */
+bool gc_settle(struct run *run, struct error *err) MUST_CHECK;
+/* Runs one deed as the one step of a job, at the end that its owner is (job_list.c). */
+bool job_run_step(struct run *run, const char *name, bool (*deed)(struct run *, struct error *),
+                  struct error *err) MUST_CHECK;
+/* Sends what `walk` gives to `take`, as pages of a catalogue. */
+typedef bool job_take_item(void *context, const char *kind, const char *id, const char *name,
+                           const json_t *detail, struct error *err);
+bool job_send_items(struct run *run,
+                    bool (*walk)(struct run *run, job_take_item *take, void *context,
+                                 struct error *err),
+                    struct error *err) MUST_CHECK;
 /* The copy step of job_migrate. */
 bool copy_disks(struct run *run, struct error *err) MUST_CHECK;
 /* Forgets what was copied: all disks begin again. */

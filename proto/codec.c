@@ -172,7 +172,7 @@ enum owner_kind codec_owner_kind(Guts__V1__OwnerKind number)
 
 enum job_kind codec_job_kind(Guts__V1__JobKind number)
 {
-    return (enum job_kind)known_or_0((int)number, JOB_CLEANUP);
+    return (enum job_kind)known_or_0((int)number, JOB_GC);
 }
 
 enum end codec_end(Guts__V1__End number)

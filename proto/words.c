@@ -8,7 +8,7 @@
 
 static const char *const owner_kinds[] = {"unknown", "migration", "source", "destination", "node"};
 static const char *const job_kinds[] = {"unknown", "test",     "discover", "catalog",
-                                        "migrate", "rollback", "cleanup"};
+                                        "migrate", "rollback", "cleanup",  "gc"};
 static const char *const ends[] = {"unknown", "source", "destination"};
 static const char *const ledger_states[] = {"unknown", "intended",  "made", "undone",
                                             "kept",    "not_found", "error"};

@@ -28,6 +28,7 @@ enum job_kind {
     JOB_MIGRATE = 4,
     JOB_ROLLBACK = 5,
     JOB_CLEANUP = 6,
+    JOB_GC = 7, /* look for what dead attempts left at one end, and remove it when asked */
 };
 /* Which side of a move something stands at. */
 enum end { END_UNKNOWN = 0, END_SOURCE = 1, END_DESTINATION = 2 };

@@ -229,7 +229,7 @@ static void carry_out(struct tick *tick, struct job *job, struct migration *migr
         break;
     case DECIDE_REST:
         if (end->fault != NULL && job->fact.kind == JOB_ROLLBACK &&
-            lifecycle_is_final(migration->fact.state))
+            lifecycle_is_resting(migration->fact.state))
             tell(tick, migration, "migration.settle_failed", MIGRATION_UNKNOWN, end->fault,
                  end->fault_text);
         if (end->fault != NULL && migration->fact.state == MIGRATION_CLEANING) {
@@ -241,12 +241,22 @@ static void carry_out(struct tick *tick, struct job *job, struct migration *migr
     }
 }
 
-/* What a settle check finds is looked for after every undoing that had something to undo. */
+/* What a settle check finds is looked for after every undoing that had something to undo, and after
+ * every result that is not of the first attempt. */
+static bool wants_settle_check(const struct job *job, const struct migration *migration)
+{
+    enum migration_state state = migration->fact.state;
+    if (job->fact.kind == JOB_ROLLBACK)
+        return (state == MIGRATION_ROLLED_BACK || state == MIGRATION_CANCELLED) &&
+               job->fact.request_json == NULL;
+    if (job->fact.kind == JOB_MIGRATE)
+        return state == MIGRATION_VERIFIED && job->fact.attempt > 1;
+    return state == MIGRATION_CLEANED && job->fact.attempt > 2; /* cleaning up was one */
+}
+
 static void plan_settle_check(struct tick *tick, struct job *job, struct migration *migration)
 {
-    bool is_undone = migration->fact.state == MIGRATION_ROLLED_BACK ||
-                     migration->fact.state == MIGRATION_CANCELLED;
-    if (job->fact.kind != JOB_ROLLBACK || !is_undone || job->fact.request_json != NULL)
+    if (!wants_settle_check(job, migration))
         return;
     migration->fact.retries = 0;
     migration->fact.due_at = tick->now_us + tick->scheduler->settings->takeover_ms * 1000;
@@ -275,7 +285,7 @@ static void end_migration_job(struct tick *tick, struct job *job, const struct j
         .retries_most = (uint32_t)(is_undo ? settings->undo_retries_most : settings->retries_most),
     };
     if (view.outcome == OUTCOME_IS_DONE && view.kind == JOB_ROLLBACK && view.ledger_open &&
-        told.fault == NULL) {
+        told.fault == NULL && view.state != MIGRATION_VERIFIED) {
         told.fault = &FAULT_LEDGER_OPEN;
         told.fault_text = "the rollback left entries of the ledger open";
     }
@@ -293,41 +303,6 @@ static void end_migration_job(struct tick *tick, struct job *job, const struct j
     plan_settle_check(tick, job, migration);
 }
 
-static void end_endpoint_job(struct tick *tick, struct job *job, const struct job_end *end)
-{
-    bool is_source = job->fact.owner_kind == OWNER_SOURCE;
-    bool is_done = end->outcome == OUTCOME_IS_DONE;
-    bool is_whole = is_done && job->fact.kind != JOB_TEST;
-    *TICK_ADD(tick, &tick->endpoints) = (struct endpoint_change){
-        .end = is_source ? END_SOURCE : END_DESTINATION,
-        .id = job->fact.owner_id,
-        .state = is_done ? "ready" : "error",
-        .fault = is_done ? NULL : end->fault,
-        .fault_text = is_done ? NULL : end->fault_text,
-        .attempt = job->fact.attempt,
-        .refreshed_at = is_whole ? tick->now_us : 0,
-        .count_vms = is_whole && is_source,
-    };
-    if (is_whole)
-        *TICK_ADD(tick, &tick->sweeps) = (struct sweep_fact){
-            !is_source,
-            {job->fact.owner_id, job->fact.project, job->fact.assigned_at, tick->now_us}};
-    if (job->fact.kind != JOB_TEST)
-        *TICK_ADD(tick, &tick->pages_gone) = job->fact.id;
-    tick_event(tick, job->fact.project, is_source ? "source.state" : "destination.state",
-               is_done ? EVENT_INFO : EVENT_WARN, job->fact.owner_kind, &job->fact.owner_id,
-               is_done ? job_kind_name(job->fact.kind) : end->fault_text, NULL);
-    if (!uuid_is_nil(&job->fact.wish_id))
-        *TICK_ADD(tick, &tick->wishes) = (struct wish_outcome){
-            .id = job->fact.wish_id,
-            .state = is_done ? "done" : "failed",
-            .fault = is_done ? NULL : end->fault,
-            .fault_text = is_done ? NULL : end->fault_text,
-            .answer_json = end->answer_json,
-            .finished_at = tick->now_us,
-        };
-}
-
 void advance_finished(struct tick *tick, struct job *job, const struct job_end *end)
 {
     picture_unwait(job);
@@ -343,7 +318,7 @@ void advance_finished(struct tick *tick, struct job *job, const struct job_end *
     if (job->migration != NULL)
         end_migration_job(tick, job, end);
     else if (job->fact.owner_kind == OWNER_SOURCE || job->fact.owner_kind == OWNER_DESTINATION)
-        end_endpoint_job(tick, job, end);
+        advance_endpoint_ended(tick, job, end);
 }
 
 void advance_requeue(struct tick *tick, struct job *job, const struct fault *fault,
@@ -412,6 +387,7 @@ static bool cancel(struct tick *tick, struct migration *migration)
 static bool begin_undo(struct tick *tick, struct migration *migration, const struct uuid *wish_id)
 {
     migration->fact.retries = 0;
+    migration->fact.due_at = 0;
     if (!advance_move(tick, migration, MIGRATION_ROLLING_BACK, NULL, NULL))
         return false;
     if (owner_ledger_is_open(tick_ledger(tick, &migration->fact.id)))
@@ -427,6 +403,7 @@ static bool clean(struct tick *tick, struct migration *migration, const struct u
     if (migration->fact.state == MIGRATION_CLEANING && migration->job != NULL)
         return error_set(err, &FAULT_STATE_FORBIDS, "its cleanup is under way");
     migration->fact.retries = 0;
+    migration->fact.due_at = 0;
     set_fault(migration, NULL, NULL);
     if (migration->fact.state == MIGRATION_VERIFIED &&
         !advance_move(tick, migration, MIGRATION_CLEANING, NULL, NULL))
@@ -488,6 +465,7 @@ void advance_settle_check(struct tick *tick, struct migration *migration)
 {
     migration->fact.due_at = 0;
     tick_touch_migration(tick, migration);
-    if (migration->job == NULL && lifecycle_is_final(migration->fact.state))
+    if (migration->job == NULL &&
+        (lifecycle_is_final(migration->fact.state) || migration->fact.state == MIGRATION_VERIFIED))
         work_for_migration(tick, migration, JOB_ROLLBACK, NULL, "{\"settle\":true}", 0);
 }

@@ -33,6 +33,8 @@ void advance_reached(struct tick *tick, struct job *job, enum migration_state re
                      enum migration_state way);
 /* Stores a job's end and what follows. The owner's ledger was read into the tick. */
 void advance_finished(struct tick *tick, struct job *job, const struct job_end *end);
+/* What follows when the job was of a source or destination (advance_endpoint.c). */
+void advance_endpoint_ended(struct tick *tick, struct job *job, const struct job_end *end);
 /* The job has no node any more (lost, refused): it waits again, or has ended when it was to be
  * cancelled or has spent its attempts. The owner's ledger was read into the tick. */
 void advance_requeue(struct tick *tick, struct job *job, const struct fault *fault,
@@ -41,7 +43,8 @@ void advance_requeue(struct tick *tick, struct job *job, const struct fault *fau
 /* Verbs of the operator; the ledger was read into the tick. FAULT_STATE_FORBIDS, FAULT_LEDGER_OPEN. */
 bool advance_verb(struct tick *tick, struct migration *migration, enum migration_verb verb,
                   const struct uuid *wish_id, struct error *err) MUST_CHECK;
-/* After a rollback or a cancel, one takeover time later: a job looks at both ends again. */
+/* One takeover time after a rollback, a cancel, or the result of an attempt that was not the first: a job
+ * looks at the ends again. */
 void advance_settle_check(struct tick *tick, struct migration *migration);
 
 #endif

@@ -31,7 +31,7 @@ static enum decision decide_migrate(const struct decide_view *view)
 static enum decision decide_rollback(const struct decide_view *view)
 {
     bool is_done = view->outcome == OUTCOME_IS_DONE && !view->ledger_open;
-    if (lifecycle_is_final(view->state)) /* a settle check */
+    if (lifecycle_is_final(view->state) || view->state == MIGRATION_VERIFIED) /* a settle check */
         return view->outcome != OUTCOME_IS_DONE && may_retry(view) ? DECIDE_SETTLE_AGAIN
                                                                    : DECIDE_REST;
     if (is_done)
@@ -58,6 +58,13 @@ enum decision decide(const struct decide_view *view)
     default:
         return DECIDE_REST;
     }
+}
+
+bool decide_is_stray(const struct stray_view *view)
+{
+    if (!view->is_known)
+        return true;
+    return lifecycle_is_resting(view->state) && !view->has_job && !view->in_ledger;
 }
 
 uint64_t decide_backoff_ms(uint32_t retries, uint64_t first_ms, uint64_t most_ms)

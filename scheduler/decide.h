@@ -61,4 +61,14 @@ enum fence decide_fence(const struct fence_view *job, uint32_t attempt, enum led
 bool decide_entry(enum ledger_state stored, uint32_t stored_attempt, enum ledger_state writes,
                   uint32_t attempt);
 
+/* Whether a thing at a far end, which carries a migration's mark, is nobody's: the migration is gone, or
+ * it rests and its ledger does not hold the thing. */
+struct stray_view {
+    bool is_known; /* there is such a migration */
+    enum migration_state state;
+    bool has_job;
+    bool in_ledger; /* by an entry that is open or kept */
+};
+bool decide_is_stray(const struct stray_view *view);
+
 #endif

@@ -98,7 +98,8 @@ static bool pages_have_come(struct tick *tick, struct job *job, const Guts__V1__
 {
     uint64_t stored = 0;
     *ret_come = true;
-    bool has_pages = job->fact.kind == JOB_DISCOVER || job->fact.kind == JOB_CATALOG;
+    bool has_pages =
+        job->fact.kind == JOB_DISCOVER || job->fact.kind == JOB_CATALOG || job->fact.kind == JOB_GC;
     if (!has_pages || result->outcome != GUTS__V1__OUTCOME__OUTCOME_DONE)
         return true;
     if (!job_page_count(tick->scheduler->db, &job->fact.id, job->fact.attempt, &stored, err))

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "scheduler/gauge.h"
+#include "scheduler/gc.h"
 #include "scheduler/inbox.h"
 
 static struct job *page_job(struct tick *tick, const Guts__V1__Token *wire, enum job_kind kind)
@@ -14,7 +15,8 @@ static struct job *page_job(struct tick *tick, const Guts__V1__Token *wire, enum
     if (!codec_token(wire, &token))
         return NULL;
     struct job *job = map_find(&tick->picture->jobs, &token.job);
-    if (job != NULL && job->fact.live && job->node != NULL && job->fact.kind == kind &&
+    if (job != NULL && job->fact.live && job->node != NULL &&
+        (job->fact.kind == kind || (kind == JOB_CATALOG && job->fact.kind == JOB_GC)) &&
         job->fact.attempt == token.attempt)
         return job;
     metric_add(&gauge_stale, 1);
@@ -72,6 +74,9 @@ bool inbox_apply_catalogue(struct tick *tick, const Guts__V1__CatalogPage *page,
     struct job *job = page_job(tick, page->token, JOB_CATALOG);
     if (job == NULL)
         return true;
+    if (job->fact.kind == JOB_GC)
+        return gc_take_page(tick, job, page, err) &&
+               note_page(tick, job, page->number, page->last, err);
     struct catalogue_fact *items = arena_calloc(tick->arena, page->n_items + 1, sizeof *items);
     for (size_t i = 0; i < page->n_items; i++)
         items[i] = (struct catalogue_fact){

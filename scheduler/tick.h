@@ -54,9 +54,10 @@ struct catalogue_page {
     struct catalogue_fact *items;
     size_t count;
 };
-/* A whole inventory or catalogue has come: what it did not see is gone. */
+/* A whole list has come: what it did not see is gone. */
+enum sweep_of { SWEEP_INVENTORY, SWEEP_CATALOGUE, SWEEP_STRAYS };
 struct sweep_fact {
-    bool is_catalogue;
+    enum sweep_of of;
     struct inventory_place place;
 };
 struct outgoing {

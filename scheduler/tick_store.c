@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/json/writer.h"
+#include "common/store/stray.h"
 #include "scheduler/tick.h"
 
 static int compare_migrations(const void *a, const void *b)
@@ -74,6 +75,18 @@ static bool store_jobs(struct tick *tick, struct db *db, struct error *err)
            step_save(db, tick->steps.items, tick->steps.count, err);
 }
 
+static bool sweep_list(struct db *db, const struct sweep_fact *sweep, struct error *err)
+{
+    switch (sweep->of) {
+    case SWEEP_CATALOGUE:
+        return catalogue_fact_sweep(db, &sweep->place.source_id, sweep->place.refresh, err);
+    case SWEEP_STRAYS:
+        return stray_sweep(db, &sweep->place.source_id, sweep->place.refresh, err);
+    default:
+        return inventory_sweep(db, &sweep->place, err);
+    }
+}
+
 static bool store_found(struct tick *tick, struct db *db, struct error *err)
 {
     for (size_t i = 0; i < tick->inventories.count; i++) {
@@ -87,13 +100,9 @@ static bool store_found(struct tick *tick, struct db *db, struct error *err)
                                  err))
             return false;
     }
-    for (size_t i = 0; i < tick->sweeps.count; i++) {
-        const struct sweep_fact *sweep = &tick->sweeps.items[i];
-        if (!(sweep->is_catalogue
-                  ? catalogue_fact_sweep(db, &sweep->place.source_id, sweep->place.refresh, err)
-                  : inventory_sweep(db, &sweep->place, err)))
+    for (size_t i = 0; i < tick->sweeps.count; i++)
+        if (!sweep_list(db, &tick->sweeps.items[i], err))
             return false;
-    }
     for (size_t i = 0; i < tick->pages_gone.count; i++)
         if (!job_page_delete(db, &tick->pages_gone.items[i], err))
             return false;

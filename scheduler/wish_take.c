@@ -9,6 +9,7 @@
 #include "scheduler/advance.h"
 #include "scheduler/due.h"
 #include "scheduler/gauge.h"
+#include "scheduler/gc.h"
 #include "scheduler/node_life.h"
 #include "scheduler/work.h"
 
@@ -62,7 +63,8 @@ static void take_for_migration(struct tick *tick, const struct wish_due *wish)
         error_set(&err, &FAULT_NOT_FOUND, "there is no such migration");
     else if (!find_verb(wish->verb, &verb))
         error_set(&err, &FAULT_INVALID, "\"%s\" is no verb for a migration", wish->verb);
-    else if (verb == VERB_DELETE && migration->job != NULL) {
+    else if (migration->job != NULL && migration->fact.state != MIGRATION_FAILED &&
+             lifecycle_is_resting(migration->fact.state)) {
         postpone(tick, wish); /* a settle check is under way */
         return;
     } else if (advance_verb(tick, migration, verb, &wish->id, &err)) {
@@ -89,6 +91,8 @@ static enum job_kind job_for(const struct wish_due *wish)
         return JOB_TEST;
     if (strcmp(wish->verb, "refresh") == 0)
         return wish->owner_kind == OWNER_SOURCE ? JOB_DISCOVER : JOB_CATALOG;
+    if (strcmp(wish->verb, "gc") == 0)
+        return JOB_GC;
     return JOB_UNKNOWN;
 }
 
@@ -113,7 +117,10 @@ static bool take_for_endpoint(struct tick *tick, const struct wish_due *wish, st
         error_set(&refusal, &FAULT_INVALID, "\"%s\" is no verb for it", wish->verb);
         settle(tick, wish, "refused", &refusal);
     } else {
-        work_for_endpoint(tick, &rows[0], wish->owner_kind, kind, wish);
+        struct wish_due taken = *wish;
+        if (kind == JOB_GC && !gc_request(tick, wish, &taken.arguments_json, err))
+            return false;
+        work_for_endpoint(tick, &rows[0], wish->owner_kind, kind, &taken);
         *TICK_ADD(tick, &tick->wishes) = (struct wish_outcome){.id = wish->id, .state = "taken"};
     }
     return true;

@@ -9,7 +9,7 @@
 const struct command_group *const command_groups[] = {
     &migrate_commands, &migration_commands, &source_commands, &destination_commands,
     &vm_commands,      &event_commands,     &node_commands,   &service_commands,
-    &driver_commands,  &wish_commands,      &shell_commands,
+    &driver_commands,  &wish_commands,      &gc_commands,     &shell_commands,
 };
 const size_t command_group_count = COUNT_OF(command_groups);
 

@@ -88,7 +88,7 @@ struct command_group {
 };
 extern const struct command_group source_commands, destination_commands, driver_commands,
     vm_commands, migrate_commands, migration_commands, event_commands, node_commands,
-    service_commands, wish_commands, shell_commands;
+    service_commands, wish_commands, gc_commands, shell_commands;
 extern const struct command_group *const command_groups[];
 extern const size_t command_group_count;
 

@@ -15,6 +15,7 @@
 
 #include "migration/disk/copy.h"
 #include "migration/disk/disk.h"
+#include "migration/mark.h"
 #include "migration/setting.h"
 #include "migration/work.h"
 #include "proto/vm.h"
@@ -94,6 +95,12 @@ struct destination_driver {
     /* Removes all that carries the migration's mark, whoever made it, and counts it: asked some time
      * after an undoing, when the late deeds of older attempts have come to pass. */
     bool (*settle)(struct destination *destination, size_t *ret_removed, struct error *err);
+    /* Lists all that carries the mark of any migration. */
+    bool (*marks)(struct destination *destination, mark_take *take, void *context,
+                  struct error *err);
+    /* Removes what carries that mark still; *ret_found tells whether it was there. */
+    bool (*remove_mark)(struct destination *destination, const struct mark *mark, bool *ret_found,
+                        struct error *err);
     uint64_t (*staging_bytes)(const struct settings *settings, const struct settings *options,
                               const struct vm *vm);
 };

@@ -119,7 +119,9 @@ bool fake_compare(void *context, const char *file, const json_t *server)
         return true;
     const char *id = json_string_value(json_object_get(server, "id"));
     search->file = xstrdup(file);
+    const char *vm = json_string_value(json_object_get(server, "vm"));
     search->id = xstrdup(id ? id : "");
+    search->vm = xstrdup(vm ? vm : "");
     return false;
 }
 
@@ -127,6 +129,7 @@ void fake_search_fini(struct fake_search *search)
 {
     free(search->file);
     free(search->id);
+    free(search->vm);
 }
 
 static bool find_server(struct fake_destination *fake, struct fake_search *search,
@@ -390,5 +393,7 @@ const struct destination_driver fake_destination = {
     .accept = fake_destination_accept,
     .sweep = fake_destination_sweep,
     .settle = fake_destination_settle,
+    .marks = fake_destination_marks,
+    .remove_mark = fake_destination_remove_mark,
     .staging_bytes = fake_staging_bytes,
 };

@@ -24,6 +24,7 @@ struct fake_search {
     const char *value;
     char *file; /* found: heap */
     char *id;
+    char *vm;
 };
 void fake_search_fini(struct fake_search *search);
 bool fake_compare(void *context, const char *file, const json_t *server);
@@ -38,6 +39,13 @@ bool fake_destination_accept(struct destination *destination, const struct ledge
                              enum ledger_state *ret_state, struct error *err);
 bool fake_destination_sweep(struct destination *destination, const struct destination_plan *plan,
                             struct error *err);
+bool fake_remove_disk(struct fake_destination *fake, const char *key, bool *ret_existed,
+                      struct error *err);
+/* fake_marks.c */
+bool fake_destination_marks(struct destination *destination, mark_take *take, void *context,
+                            struct error *err);
+bool fake_destination_remove_mark(struct destination *destination, const struct mark *mark,
+                                  bool *ret_found, struct error *err);
 bool fake_destination_settle(struct destination *destination, size_t *ret_removed,
                              struct error *err);
 

@@ -31,8 +31,8 @@ static bool remove_servers(struct fake_destination *fake, const char *key, size_
     return true;
 }
 
-static bool remove_disk(struct fake_destination *fake, const char *key, bool *ret_existed,
-                        struct error *err)
+bool fake_remove_disk(struct fake_destination *fake, const char *key, bool *ret_existed,
+                      struct error *err)
 {
     if (strchr(key, '/'))
         return error_set(err, &FAULT_INVALID, "a disk \"%s\"", key);
@@ -58,7 +58,7 @@ bool fake_destination_undo(struct destination *destination, const struct ledger_
     if (strcmp(entry->kind, "server") == 0)
         good = remove_servers(fake, entry->key, &removed, err);
     else if (strcmp(entry->kind, "disk") == 0)
-        good = remove_disk(fake, entry->key, &existed, err);
+        good = fake_remove_disk(fake, entry->key, &existed, err);
     else
         error_set(err, &FAULT_UNSUPPORTED, "an entry of kind \"%s\"", entry->kind);
     if (good)
@@ -94,7 +94,7 @@ bool fake_destination_sweep(struct destination *destination, const struct destin
         if (entry->end != END_DESTINATION || strcmp(entry->kind, "disk") != 0 ||
             !ledger_state_is_open(entry->state) || strncmp(entry->key, mine, strlen(mine)) == 0)
             continue;
-        if (!work_fence(fake->work, err) || !remove_disk(fake, entry->key, &existed, err) ||
+        if (!work_fence(fake->work, err) || !fake_remove_disk(fake, entry->key, &existed, err) ||
             !work_settle(fake->work, entry, existed ? LEDGER_UNDONE : LEDGER_NOT_FOUND,
                          "of an older attempt", err))
             return false;
@@ -114,7 +114,7 @@ static bool remove_disks(struct fake_destination *fake, size_t *removed, struct 
     for (struct dirent *entry = readdir(disks); entry && good; entry = readdir(disks)) {
         bool existed = false;
         if (strncmp(entry->d_name, mine, strlen(mine)) == 0)
-            good = remove_disk(fake, entry->d_name, &existed, err);
+            good = fake_remove_disk(fake, entry->d_name, &existed, err);
         *removed += existed;
     }
     closedir(disks);

@@ -281,4 +281,6 @@ const struct destination_driver destination_local = {
     .accept = local_accept,
     .sweep = local_sweep,
     .settle = local_settle,
+    .marks = local_marks,
+    .remove_mark = local_remove_mark,
 };

@@ -48,6 +48,11 @@ bool local_verify(struct destination *destination, const struct destination_plan
                   json_t *evidence, struct error *err);
 bool local_undo(struct destination *destination, const struct ledger_entry *entry,
                 enum ledger_state *ret_state, struct error *err);
+/* local_marks.c */
+bool local_marks(struct destination *destination, mark_take *take, void *context,
+                 struct error *err);
+bool local_remove_mark(struct destination *destination, const struct mark *mark, bool *ret_found,
+                       struct error *err);
 bool local_settle(struct destination *destination, size_t *ret_removed, struct error *err);
 bool local_accept(struct destination *destination, const struct ledger_entry *entry,
                   enum ledger_state *ret_state, struct error *err);

@@ -143,6 +143,46 @@ bool place_remove(int root_fd, const char *name, const struct uuid *migration, b
     return remove_tree(root_fd, name, err);
 }
 
+static bool open_list(int root_fd, DIR **ret_directory, struct error *err)
+{
+    int fd = openat(root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    *ret_directory = fd >= 0 ? fdopendir(fd) : NULL;
+    if (*ret_directory != NULL)
+        return true;
+    int failed = errno;
+    fd_closep(&fd);
+    return error_set_errno(err, failed, "cannot list the destination's directory");
+}
+
+/* ".guts-<migration>-<attempt>" */
+static bool parse_attempt_name(const char *name, struct place_mark *ret_mark)
+{
+    char id[UUID_TEXT_SIZE];
+    size_t prefix = strlen(PREFIX);
+    if (strncmp(name, PREFIX, prefix) != 0 || strlen(name) < prefix + UUID_TEXT_SIZE ||
+        sscanf(name + prefix + UUID_TEXT_SIZE - 1, "-%" SCNu32, &ret_mark->attempt) != 1)
+        return false;
+    snprintf(id, sizeof(id), "%.36s", name + prefix);
+    return uuid_parse(id, &ret_mark->migration);
+}
+
+bool place_each_mark(int root_fd, place_visit *visit, void *context, struct error *err)
+{
+    DIR *directory;
+    bool fine = true;
+    if (!open_list(root_fd, &directory, err))
+        return false;
+    for (struct dirent *entry; fine && (entry = readdir(directory)) != NULL;) {
+        struct place_mark mark;
+        bool is_marked = entry->d_name[0] == '.' ? parse_attempt_name(entry->d_name, &mark)
+                                                 : place_read_mark(root_fd, entry->d_name, &mark);
+        if (is_marked)
+            fine = visit(context, entry->d_name, &mark, err);
+    }
+    closedir(directory);
+    return fine;
+}
+
 /* Calls `deed` for each directory of an attempt of the migration. */
 static bool each_attempt(int root_fd, const struct uuid *migration,
                          bool (*deed)(int root_fd, const char *name, void *context,
@@ -151,13 +191,9 @@ static bool each_attempt(int root_fd, const struct uuid *migration,
 {
     char prefix[PLACE_NAME_SIZE];
     snprintf(prefix, sizeof(prefix), PREFIX "%s-", UUID_TEXT(migration));
-    int fd = openat(root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *directory = fd >= 0 ? fdopendir(fd) : NULL;
-    if (directory == NULL) {
-        int failed = errno;
-        fd_closep(&fd);
-        return error_set_errno(err, failed, "cannot list the destination's directory");
-    }
+    DIR *directory;
+    if (!open_list(root_fd, &directory, err))
+        return false;
     bool fine = true;
     struct dirent *entry;
     while (fine && (entry = readdir(directory)) != NULL) {
@@ -192,13 +228,9 @@ static bool remove_one(int root_fd, const char *name, void *context, struct erro
 static bool remove_servers(int root_fd, const struct uuid *migration, size_t *removed,
                            struct error *err)
 {
-    int fd = openat(root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *directory = fd >= 0 ? fdopendir(fd) : NULL;
-    if (directory == NULL) {
-        int failed = errno;
-        fd_closep(&fd);
-        return error_set_errno(err, failed, "cannot list the destination's directory");
-    }
+    DIR *directory;
+    if (!open_list(root_fd, &directory, err))
+        return false;
     bool fine = true;
     struct dirent *entry;
     struct place_mark mark;

@@ -45,6 +45,10 @@ bool place_sweep(int root_fd, const struct place_mark *mark, struct error *err) 
 /* Removes all that carries the migration's mark, whatever attempt made it. */
 bool place_remove_all(int root_fd, const struct uuid *migration, size_t *ret_removed,
                       struct error *err) MUST_CHECK;
+/* Calls `deed` for each directory that carries a mark, or an attempt's name, until it returns false. */
+typedef bool place_visit(void *context, const char *name, const struct place_mark *mark,
+                         struct error *err);
+bool place_each_mark(int root_fd, place_visit *visit, void *context, struct error *err) MUST_CHECK;
 /* Takes the mark off a server that is accepted: from then on nothing of ours removes it. */
 bool place_unmark(int root_fd, const char *name, const struct uuid *migration,
                   struct error *err) MUST_CHECK;

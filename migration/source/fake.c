@@ -3,6 +3,9 @@
  * The fake source: any number of vms in a fake world (fake_world.h). Always built; it is what the
  * tests of everything above drivers run against, and a text to start a new driver from.
  */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
 #include "migration/source/drivers.h"
@@ -352,6 +355,49 @@ static bool fake_accept(struct source *source, const struct ledger_entry *entry,
     return true;
 }
 
+/* "<vm>-<migration>" in snapshots/ */
+static bool parse_snapshot(const char *name, struct mark *ret_mark)
+{
+    size_t length = strlen(name);
+    *ret_mark = (struct mark){.kind = "snapshot"};
+    return length > UUID_TEXT_SIZE && name[length - UUID_TEXT_SIZE] == '-' &&
+           uuid_parse(name + length - UUID_TEXT_SIZE + 1, &ret_mark->migration);
+}
+
+static bool fake_marks(struct source *source, mark_take *take, void *context, struct error *err)
+{
+    struct fake_source *fake = (struct fake_source *)source;
+    bool good = fake_world_reach(fake->world, END_SOURCE, "marks", "", err);
+    int fd = good ? openat(fake_world_directory(fake->world), "snapshots",
+                           O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+                  : -1;
+    DIR *snapshots = fd >= 0 ? fdopendir(fd) : NULL;
+    if (!snapshots)
+        return good && error_set_errno(err, errno, "opening the fake world's snapshots");
+    for (struct dirent *entry = readdir(snapshots); entry && good; entry = readdir(snapshots)) {
+        struct mark mark;
+        CLEANUP(xfreep) char *key = xasprintf("snapshots/%s", entry->d_name);
+        if (!parse_snapshot(entry->d_name, &mark))
+            continue;
+        mark.key = key;
+        good = take(context, &mark, err);
+    }
+    closedir(snapshots);
+    return good;
+}
+
+static bool fake_remove_mark(struct source *source, const struct mark *mark, bool *ret_found,
+                             struct error *err)
+{
+    struct fake_source *fake = (struct fake_source *)source;
+    struct mark parsed;
+    const char *name = strncmp(mark->key, "snapshots/", 10) == 0 ? mark->key + 10 : "";
+    if (strchr(name, '/') || !parse_snapshot(name, &parsed) ||
+        !uuid_equal(&parsed.migration, &mark->migration))
+        return error_set(err, &FAULT_INVALID, "no mark of ours: %s \"%s\"", mark->kind, mark->key);
+    return effect(fake, "snapshot_remove", mark->key, mark->key, NULL, ret_found, err);
+}
+
 static const char *const features[] = {"power", "snapshot", "random", NULL};
 
 const struct source_driver fake_source = {
@@ -373,4 +419,6 @@ const struct source_driver fake_source = {
     .undo = fake_undo,
     .settle = fake_settle,
     .accept = fake_accept,
+    .marks = fake_marks,
+    .remove_mark = fake_remove_mark,
 };

@@ -17,7 +17,7 @@ struct fake_disk_plan {
     uint64_t size_bytes;
     unsigned data_of_hundred;
     uint64_t bytes_per_second; /* 0: no limit */
-    int world_fd;              /* while a file "stalled" is there, no read ends; kept by the caller */
+    int world_fd; /* while a file "stalled" is there, no read ends; kept by the caller */
 };
 struct disk *fake_disk_new(const struct fake_disk_plan *plan);
 /* Forgets what is written; reads as zeroes. */

@@ -10,6 +10,7 @@
 #define GUTS_MIGRATION_SOURCE_SOURCE_H
 
 #include "migration/disk/disk.h"
+#include "migration/mark.h"
 #include "migration/setting.h"
 #include "migration/work.h"
 #include "proto/vm.h"
@@ -69,6 +70,10 @@ struct source_driver {
     /* Accepts the result: drops what served only the way back (cleanup). Same shape as undo. */
     bool (*accept)(struct source *source, const struct ledger_entry *entry,
                    enum ledger_state *ret_state, struct error *err);
+    /* Lists all that carries the mark of any migration, and removes one: as destination.h says. */
+    bool (*marks)(struct source *source, mark_take *take, void *context, struct error *err);
+    bool (*remove_mark)(struct source *source, const struct mark *mark, bool *ret_found,
+                        struct error *err);
     /* Conversion space that a vm needs on the node before it can be read. NULL: none. */
     uint64_t (*staging_bytes)(const struct settings *settings, const struct vm *vm);
 };

@@ -92,6 +92,7 @@ CREATE TABLE IF NOT EXISTS destinations (
   KEY by_project (project, id)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 
+-- What destinations offer; and strays, of sources too, under kinds 'stray:<kind>' (stray.h).
 CREATE TABLE IF NOT EXISTS catalogues (
   destination_id BINARY(16) NOT NULL,
   kind           VARCHAR(32) CHARACTER SET ascii NOT NULL, -- flavor, network, …: the driver's words

@@ -17,7 +17,7 @@ static void every_word_comes_back_as_its_number(void **state)
 {
     for (int i = OWNER_MIGRATION; i <= OWNER_NODE; i++)
         assert_int_equal(owner_kind_parse(owner_kind_name(i)), i);
-    for (int i = JOB_TEST; i <= JOB_CLEANUP; i++)
+    for (int i = JOB_TEST; i <= JOB_GC; i++)
         assert_int_equal(job_kind_parse(job_kind_name(i)), i);
     for (int i = END_SOURCE; i <= END_DESTINATION; i++)
         assert_int_equal(end_parse(end_name(i)), i);
@@ -76,7 +76,7 @@ static void words_and_messages_use_the_same_numbers(void **state)
     enum_is(&guts__v1__migration_state__descriptor, strlen("MIGRATION_STATE_"), MIGRATION_CANCELLED,
             state_name);
     enum_is(&guts__v1__owner_kind__descriptor, strlen("OWNER_KIND_"), OWNER_NODE, owner_name);
-    enum_is(&guts__v1__job_kind__descriptor, strlen("JOB_KIND_"), JOB_CLEANUP, job_name);
+    enum_is(&guts__v1__job_kind__descriptor, strlen("JOB_KIND_"), JOB_GC, job_name);
     enum_is(&guts__v1__ledger_state__descriptor, strlen("LEDGER_STATE_"), LEDGER_ERROR,
             ledger_name);
     enum_is(&guts__v1__wanted__descriptor, strlen("WANTED_STATE_"), WANTED_FENCED, wanted_word);

@@ -54,6 +54,11 @@ static void the_end_of_a_job_decides_what_follows(void **state)
          DECIDE_REST},
         {{JOB_ROLLBACK, DONE, RETRY_NEVER, MIGRATION_CANCELLED, false, true, false, 0, 2},
          DECIDE_REST},
+        /* The settle check of a result that stands leaves it standing. */
+        {{JOB_ROLLBACK, DONE, RETRY_NEVER, MIGRATION_VERIFIED, false, true, true, 0, 2},
+         DECIDE_REST},
+        {{JOB_ROLLBACK, FAILED, RETRY_AGAIN, MIGRATION_VERIFIED, false, true, true, 0, 2},
+         DECIDE_SETTLE_AGAIN},
         {{JOB_CLEANUP, DONE, RETRY_NEVER, MIGRATION_CLEANING, false, true, false, 0, 2},
          DECIDE_CLEANED},
         {{JOB_CLEANUP, FAILED, RETRY_AGAIN, MIGRATION_CLEANING, false, true, true, 0, 2},
@@ -64,6 +69,27 @@ static void the_end_of_a_job_decides_what_follows(void **state)
     for (size_t i = 0; i < COUNT_OF(table); i++)
         if (decide(&table[i].view) != table[i].decision)
             fail_msg("row %zu: %d, not %d", i, decide(&table[i].view), table[i].decision);
+}
+
+static void a_thing_is_a_stray_when_nobody_holds_it(void **state)
+{
+    static const struct {
+        struct stray_view view;
+        bool is_stray;
+    } table[] = {
+        {{false, MIGRATION_UNKNOWN, false, false}, true},
+        {{true, MIGRATION_ROLLED_BACK, false, false}, true},
+        {{true, MIGRATION_VERIFIED, false, false}, true},
+        {{true, MIGRATION_VERIFIED, false, true}, false},
+        {{true, MIGRATION_CLEANED, false, true}, false},
+        {{true, MIGRATION_ROLLED_BACK, true, false}, false}, /* its settle check is under way */
+        {{true, MIGRATION_UPLOADING, true, false}, false},
+        {{true, MIGRATION_UPLOADING, false, false}, false},
+        {{true, MIGRATION_PENDING, false, false}, false},
+    };
+    for (size_t i = 0; i < COUNT_OF(table); i++)
+        if (decide_is_stray(&table[i].view) != table[i].is_stray)
+            fail_msg("row %zu", i);
 }
 
 static void a_takeover_counts_from_the_later_of_renewal_and_term(void **state)
@@ -161,6 +187,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_end_of_a_job_decides_what_follows),
+        cmocka_unit_test(a_thing_is_a_stray_when_nobody_holds_it),
         cmocka_unit_test(a_takeover_counts_from_the_later_of_renewal_and_term),
         cmocka_unit_test(only_the_current_attempt_passes_the_fence),
         cmocka_unit_test(a_cancel_stops_intents_but_not_what_was_done),
