@@ -23,7 +23,7 @@ static bool take_endpoint(const Guts__V1__Endpoint *from, struct endpoint *ret_e
     return true;
 }
 
-static bool take_ledger(const Guts__V1__JobAssign *message, struct arena *arena,
+static bool take_ledger(const Guts__V1__Assignment *message, struct arena *arena,
                         struct assign *assign, struct error *err)
 {
     assign->ledger = arena_calloc(arena, message->n_ledger + 1, sizeof(*assign->ledger));
@@ -35,7 +35,7 @@ static bool take_ledger(const Guts__V1__JobAssign *message, struct arena *arena,
     return true;
 }
 
-static bool take_vm(const Guts__V1__JobAssign *message, struct arena *arena, struct assign *assign,
+static bool take_vm(const Guts__V1__Assignment *message, struct arena *arena, struct assign *assign,
                     struct error *err)
 {
     if (!message->vm)
@@ -47,12 +47,11 @@ static bool take_vm(const Guts__V1__JobAssign *message, struct arena *arena, str
 bool assign_unpack(const void *data, size_t length, struct arena *arena, struct assign *ret_assign,
                    struct error *err)
 {
-    const Guts__V1__JobAssign *message = (const Guts__V1__JobAssign *)codec_unpack(
-        &guts__v1__job_assign__descriptor, data, length, arena, err);
+    const Guts__V1__Assignment *message = (const Guts__V1__Assignment *)codec_unpack(
+        &guts__v1__assignment__descriptor, data, length, arena, err);
     if (!message)
         return false;
     struct assign assign = {
-        .node_instance = message->node_instance,
         .kind = codec_job_kind(message->kind),
         .owner_kind = codec_owner_kind(message->owner_kind),
         .options_json = message->options_json,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A JobAssign as plain data: what both the daemon (to decide) and the worker (to do it) read of it.
+ * An Assignment as plain data: what both the daemon (to decide) and the worker (to do it) read of it.
  *
  * Threads: plain data; everything lives in the arena it was unpacked into.
  */
@@ -23,7 +23,6 @@ struct endpoint {
     const char *seal_key_id;
 };
 struct assign {
-    const char *node_instance;
     struct token token; /* run is 0 */
     enum job_kind kind;
     enum owner_kind owner_kind;

@@ -23,7 +23,7 @@
 
 /* Values never change. */
 enum journal_kind {
-    JOURNAL_JOB = 1,      /* the packed JobAssign, with its secrets still sealed */
+    JOURNAL_JOB = 1,      /* the packed Assignment, with its secrets still sealed */
     JOURNAL_RUN = 2,      /* a start of the worker is about to happen */
     JOURNAL_WORKER = 3,   /* the worker that runs: process id, start time, boot id */
     JOURNAL_STEP = 4,     /* a step is done, with its state */

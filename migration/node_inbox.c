@@ -64,16 +64,31 @@ static bool may_take(const struct node *node, const struct assign *assign, struc
 }
 
 static bool take_job(struct node *node, const struct assign *assign,
-                     const struct bus_message *message, struct held **ret_held, struct error *err)
+                     const ProtobufCBinaryData *packed, struct held **ret_held, struct error *err)
 {
     CLEANUP(xfreep) char *path = NULL;
     return may_take(node, assign, err) &&
            pool_job_make(find_pool(node, &assign->pool), &assign->token, &path, err) &&
-           held_new(message->body, message->length, path, ret_held, err);
+           held_new(packed->data, packed->len, path, ret_held, err);
+}
+
+static void accept(struct node_verdicts *verdicts, const struct token *token)
+{
+    verdicts->accepted[verdicts->accepted_count++] = codec_token_to(verdicts->arena, token);
+}
+
+static void refuse(struct node_verdicts *verdicts, const struct token *token,
+                   const struct error *why)
+{
+    Guts__V1__Refusal *refusal = arena_alloc(verdicts->arena, sizeof(*refusal));
+    guts__v1__refusal__init(refusal);
+    refusal->token = codec_token_to(verdicts->arena, token);
+    refusal->fault = codec_fault_to(verdicts->arena, why);
+    verdicts->refused[verdicts->refused_count++] = refusal;
 }
 
 /* True when the assignment is an answer to itself: doubled, or older than what we hold. */
-static bool is_known(struct node *node, const struct assign *assign)
+static bool is_known(struct node *node, const struct assign *assign, struct node_verdicts *verdicts)
 {
     struct held *held = node_find(node, &assign->token.job);
     if (!held)
@@ -85,42 +100,88 @@ static bool is_known(struct node *node, const struct assign *assign)
         return false;
     }
     if (held->token.attempt == assign->token.attempt && held->state != HELD_GONE)
-        node_tell_accept(node, held);
+        accept(verdicts, &held->assign.token);
     return true;
 }
 
-static void take_assign(struct node *node, const struct bus_message *message,
-                        const struct assign *assign)
+static void take_assign(struct node *node, const struct assign *assign,
+                        const ProtobufCBinaryData *packed, struct node_verdicts *verdicts)
 {
     struct held *held;
     struct error err;
-    if (is_known(node, assign))
+    if (is_known(node, assign, verdicts))
         return;
-    if (!take_job(node, assign, message, &held, &err)) {
+    if (!take_job(node, assign, packed, &held, &err)) {
         log_fault(LOG_WARN_LEVEL, "job_refused", &err);
         metric_add(&metric_refused, 1);
-        node_tell_refuse(node, &assign->token, &err);
+        refuse(verdicts, &assign->token, &err);
         return;
     }
     log_info("job_accepted", "%s, attempt %u", job_kind_name(assign->kind), assign->token.attempt);
     metric_add(&metric_accepted, 1);
     node_add(node, held);
-    node_tell_accept(node, held);
+    accept(verdicts, &assign->token);
     node->report_soon = true;
 }
 
-static bool receive_assign(struct node *node, const struct bus_message *message,
-                           struct arena *arena, struct error *err)
+/* Takes each that can be understood; the others stay in *message, with the reason of the last. */
+static bool take_each(struct node *node, Guts__V1__JobAssign *message, struct arena *arena,
+                      struct error *err)
 {
-    struct assign assign;
-    if (!assign_unpack(message->body, message->length, arena, &assign, err))
-        return false;
-    if (strcmp(assign.node_instance, node->instance) != 0)
-        return true;
-    LOG_SCOPE("job", UUID_TEXT(&assign.token.job));
-    LOG_SCOPE("owner", UUID_TEXT(&assign.owner));
-    take_assign(node, message, &assign);
-    return true;
+    size_t count = message->n_assignments, bad = 0;
+    struct node_verdicts verdicts = {
+        .arena = arena,
+        .accepted = arena_calloc(arena, count + 1, sizeof(*verdicts.accepted)),
+        .refused = arena_calloc(arena, count + 1, sizeof(*verdicts.refused)),
+    };
+    for (size_t i = 0; i < count; i++) {
+        struct assign assign;
+        const ProtobufCBinaryData packed = message->assignments[i];
+        if (!assign_unpack(packed.data, packed.len, arena, &assign, err)) {
+            message->assignments[bad++] = packed;
+            continue;
+        }
+        LOG_SCOPE("job", UUID_TEXT(&assign.token.job));
+        LOG_SCOPE("owner", UUID_TEXT(&assign.owner));
+        take_assign(node, &assign, &packed, &verdicts);
+    }
+    message->n_assignments = bad;
+    node_tell_verdicts(node, &verdicts);
+    return bad == 0;
+}
+
+static void reject(struct node *node, const struct bus_message *message, const struct error *err)
+{
+    log_fault(LOG_WARN_LEVEL, "message_rejected", err);
+    metric_add(&metric_rejected, 1);
+    bus_reject(node->plan.bus, message, err);
+}
+
+static void settle(struct node *node, const struct bus_message *message)
+{
+    crashpoint("after_message", message_type_name(message->type));
+    bus_ack(node->plan.bus, message->tag);
+}
+
+static void receive_assign(struct node *node, const struct bus_message *message,
+                           struct arena *arena)
+{
+    struct error err;
+    CLEANUP(buffer_fini) struct buffer rest = {0};
+    struct bus_message dead = *message;
+    Guts__V1__JobAssign *assign = (Guts__V1__JobAssign *)codec_unpack_bus(message, arena, &err);
+    if (!assign) {
+        reject(node, message, &err);
+    } else if (strcmp(assign->node_instance, node->instance) != 0 ||
+               take_each(node, assign, arena, &err)) {
+        settle(node, message);
+    } else {
+        /* Only what is bad goes to the dead letters. */
+        codec_pack(&assign->base, &rest);
+        dead.body = rest.data;
+        dead.length = rest.length;
+        reject(node, &dead, &err);
+    }
 }
 
 /* -- LeaseRenew -------------------------------------------------------------------------------------------- */
@@ -254,14 +315,10 @@ void node_receive(struct node *node, const struct bus_message *message)
     CLEANUP(arena_freep) struct arena *arena = arena_new();
     struct error err;
     crashpoint("before_message", message_type_name(message->type));
-    bool good = message->type == MESSAGE_JOB_ASSIGN ? receive_assign(node, message, arena, &err)
-                                                    : receive_other(node, message, arena, &err);
-    if (good) {
-        crashpoint("after_message", message_type_name(message->type));
-        bus_ack(node->plan.bus, message->tag);
-        return;
-    }
-    log_fault(LOG_WARN_LEVEL, "message_rejected", &err);
-    metric_add(&metric_rejected, 1);
-    bus_reject(node->plan.bus, message, &err);
+    if (message->type == MESSAGE_JOB_ASSIGN)
+        receive_assign(node, message, arena);
+    else if (receive_other(node, message, arena, &err))
+        settle(node, message);
+    else
+        reject(node, message, &err);
 }

@@ -8,6 +8,7 @@
 #include "migration/held.h"
 #include "migration/node.h"
 #include "migration/pool.h"
+#include "proto/codec.h"
 #include "proto/topology.h"
 
 struct node {
@@ -39,8 +40,15 @@ struct node {
 void node_receive(struct node *node, const struct bus_message *message);
 /* node_report.c */
 void node_report(struct node *node, uint64_t now_ms);
-void node_tell_accept(struct node *node, const struct held *held);
-void node_tell_refuse(struct node *node, const struct token *token, const struct error *why);
+/* What became of the assignments of one message. */
+struct node_verdicts {
+    struct arena *arena;
+    Guts__V1__Token **accepted;
+    size_t accepted_count;
+    Guts__V1__Refusal **refused;
+    size_t refused_count;
+};
+void node_tell_verdicts(struct node *node, const struct node_verdicts *verdicts);
 void node_tell_finished(struct node *node, struct held *held);
 void node_pass_frame(struct node *node, struct held *held, enum channel_kind kind, const void *data,
                      size_t length);

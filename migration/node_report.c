@@ -266,27 +266,22 @@ void node_report(struct node *node, uint64_t now_ms)
 
 /* -- single messages --------------------------------------------------------------------------------------------- */
 
-void node_tell_accept(struct node *node, const struct held *held)
+void node_tell_verdicts(struct node *node, const struct node_verdicts *verdicts)
 {
-    CLEANUP(arena_freep) struct arena *arena = arena_new();
     Guts__V1__JobAccept accept;
-    guts__v1__job_accept__init(&accept);
-    accept.node_id = codec_uuid_to(&node->id);
-    accept.node_instance = node->instance;
-    accept.token = codec_token_to(arena, &held->assign.token);
-    publish(node, TOPOLOGY_SCHEDULER, MESSAGE_JOB_ACCEPT, &accept.base, true, 0, 0);
-}
-
-void node_tell_refuse(struct node *node, const struct token *token, const struct error *why)
-{
-    CLEANUP(arena_freep) struct arena *arena = arena_new();
     Guts__V1__JobRefuse refuse;
+    guts__v1__job_accept__init(&accept);
     guts__v1__job_refuse__init(&refuse);
-    refuse.node_id = codec_uuid_to(&node->id);
-    refuse.node_instance = node->instance;
-    refuse.token = codec_token_to(arena, token);
-    refuse.fault = codec_fault_to(arena, why);
-    publish(node, TOPOLOGY_SCHEDULER, MESSAGE_JOB_REFUSE, &refuse.base, true, 0, 0);
+    accept.node_id = refuse.node_id = codec_uuid_to(&node->id);
+    accept.node_instance = refuse.node_instance = node->instance;
+    accept.tokens = verdicts->accepted;
+    accept.n_tokens = verdicts->accepted_count;
+    refuse.refusals = verdicts->refused;
+    refuse.n_refusals = verdicts->refused_count;
+    if (accept.n_tokens > 0)
+        publish(node, TOPOLOGY_SCHEDULER, MESSAGE_JOB_ACCEPT, &accept.base, true, 0, 0);
+    if (refuse.n_refusals > 0)
+        publish(node, TOPOLOGY_SCHEDULER, MESSAGE_JOB_REFUSE, &refuse.base, true, 0, 0);
 }
 
 void node_tell_finished(struct node *node, struct held *held)

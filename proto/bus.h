@@ -61,7 +61,7 @@ const char *message_type_name(enum message_type type); /* "guts.v1.NodeReport" *
 enum message_type message_type_parse(const char *name);
 
 #define BUS_MESSAGE_MOST_BYTES (1u << 20)
-#define BUS_PAGE_MOST_BYTES (256u << 10)
+#define BUS_PAGE_MOST_BYTES (256u << 10) /* pages, and assignments that travel together */
 #define BUS_TURN_MOST_BYTES (16u << 20)
 
 /* A queue to consume: a name and a kind from topology.h. */

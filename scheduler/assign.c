@@ -7,6 +7,10 @@
 #include "proto/fault.h"
 #include "scheduler/advance.h"
 
+/* At most: tag and length around an assignment; the message's other fields. */
+#define ASSIGNMENT_FRAME_BYTES 6
+#define ASSIGN_HEAD_BYTES 128
+
 /* -- what the messages are made of --------------------------------------------------------------------- */
 
 struct material {
@@ -103,7 +107,7 @@ static Guts__V1__Endpoint *endpoint_to(struct arena *arena, const struct endpoin
     return endpoint;
 }
 
-static void put_ledger(struct tick *tick, const struct job *job, Guts__V1__JobAssign *assign)
+static void put_ledger(struct tick *tick, const struct job *job, Guts__V1__Assignment *assign)
 {
     const struct owner_ledger *ledger = map_find(&tick->ledgers, &job->fact.owner_id);
     if (ledger == NULL || ledger->entries.count == 0)
@@ -128,7 +132,7 @@ static void put_ledger(struct tick *tick, const struct job *job, Guts__V1__JobAs
 }
 
 static void put_migration(struct tick *tick, const struct job *job, const struct material *material,
-                          Guts__V1__JobAssign *assign)
+                          Guts__V1__Assignment *assign)
 {
     const struct migration_fact *fact = &job->migration->fact;
     const struct inventory_vm *vm =
@@ -147,7 +151,7 @@ static void put_migration(struct tick *tick, const struct job *job, const struct
 
 /* False when what the job is about has gone. */
 static bool put_endpoints(struct tick *tick, const struct job *job, const struct material *material,
-                          Guts__V1__JobAssign *assign)
+                          Guts__V1__Assignment *assign)
 {
     const struct migration *migration = job->migration;
     bool needs_source = migration != NULL || job->fact.owner_kind == OWNER_SOURCE;
@@ -169,18 +173,12 @@ static bool put_endpoints(struct tick *tick, const struct job *job, const struct
     return true;
 }
 
-static uint64_t remember(struct scheduler *scheduler, const struct job *job)
+/* One assignment, packed into the tick's arena. */
+static ProtobufCBinaryData pack(struct tick *tick, const struct job *job,
+                                Guts__V1__Assignment *assign)
 {
-    uint64_t cookie = ++scheduler->last_cookie;
-    scheduler->cookies[cookie % SENT_COOKIES] =
-        (struct sent_cookie){cookie, job->fact.id, job->fact.attempt};
-    return cookie;
-}
-
-static void send(struct tick *tick, struct job *job, Guts__V1__JobAssign *assign)
-{
+    CLEANUP(buffer_fini) struct buffer packed = {0};
     const struct token token = {job->fact.id, job->fact.attempt, 0};
-    assign->node_instance = job->node->instance;
     assign->token = codec_token_to(tick->arena, &token);
     assign->kind = (Guts__V1__JobKind)job->fact.kind;
     assign->owner_kind = (Guts__V1__OwnerKind)job->fact.owner_kind;
@@ -191,8 +189,9 @@ static void send(struct tick *tick, struct job *job, Guts__V1__JobAssign *assign
     if (job->fact.request_json != NULL)
         assign->request_json = (char *)job->fact.request_json;
     put_ledger(tick, job, assign);
-    tick_send_node(tick, job->node->name, MESSAGE_JOB_ASSIGN, &assign->base, true,
-                   remember(tick->scheduler, job));
+    codec_pack(&assign->base, &packed);
+    return (ProtobufCBinaryData){packed.length,
+                                 arena_memdup(tick->arena, packed.data, packed.length)};
 }
 
 static void note_endpoint(struct tick *tick, const struct job *job)
@@ -207,6 +206,65 @@ static void note_endpoint(struct tick *tick, const struct job *job)
     };
 }
 
+/* Assignments of one node that go in one message. */
+struct parcel {
+    struct job **jobs;
+    ProtobufCBinaryData *assignments;
+    size_t count, bytes;
+};
+
+static void send(struct tick *tick, struct parcel *parcel)
+{
+    struct scheduler *scheduler = tick->scheduler;
+    Guts__V1__JobAssign message = GUTS__V1__JOB_ASSIGN__INIT;
+    if (parcel->count == 0)
+        return;
+    const struct node *node = parcel->jobs[0]->node;
+    uint64_t cookie = ++scheduler->last_cookie;
+    scheduler->cookies[cookie % SENT_COOKIES] = (struct sent_cookie){cookie, node->id};
+    for (size_t i = 0; i < parcel->count; i++)
+        parcel->jobs[i]->sent_cookie = cookie;
+    message.node_instance = (char *)node->instance;
+    message.assignments = parcel->assignments;
+    message.n_assignments = parcel->count;
+    tick_send_node(tick, node->name, MESSAGE_JOB_ASSIGN, &message.base, true, cookie);
+    parcel->count = parcel->bytes = 0;
+}
+
+static void put(struct tick *tick, struct parcel *parcel, struct job *job,
+                ProtobufCBinaryData assignment)
+{
+    size_t bytes = assignment.len + ASSIGNMENT_FRAME_BYTES;
+    if (parcel->count > 0 &&
+        (parcel->jobs[0]->node != job->node || parcel->bytes + bytes > BUS_PAGE_MOST_BYTES))
+        send(tick, parcel);
+    if (parcel->count == 0)
+        parcel->bytes = ASSIGN_HEAD_BYTES;
+    parcel->jobs[parcel->count] = job;
+    parcel->assignments[parcel->count++] = assignment;
+    parcel->bytes += bytes;
+}
+
+/* What the job was about has gone. */
+static bool end_without_ends(struct tick *tick, struct job *job, struct error *err)
+{
+    const struct job_end end = {OUTCOME_IS_FAILED, &FAULT_NOT_FOUND,
+                                "the source or the destination was deleted"};
+    if (!tick_read_ledgers(tick, &job->fact.owner_id, 1, err))
+        return false;
+    picture_unplace_job(tick->picture, job);
+    advance_finished(tick, job, &end);
+    return true;
+}
+
+/* Those of one node side by side, each node's in order of their ids. */
+static int compare_placed(const void *a, const void *b)
+{
+    const struct job *left = *(struct job *const *)a, *right = *(struct job *const *)b;
+    int order = left->node == right->node ? 0 : uuid_compare(&left->node->id, &right->node->id);
+    return order != 0 ? order : uuid_compare(&left->fact.id, &right->fact.id);
+}
+
 bool assign_build(struct tick *tick, struct error *err)
 {
     struct material material = {0};
@@ -215,24 +273,26 @@ bool assign_build(struct tick *tick, struct error *err)
         return true;
     if (!read_material(tick, &material, err))
         return false;
+    qsort(tick->placed.items, count, sizeof(struct job *), compare_placed);
+    struct parcel parcel = {
+        .jobs = arena_calloc(tick->arena, count, sizeof(struct job *)),
+        .assignments = arena_calloc(tick->arena, count, sizeof(ProtobufCBinaryData)),
+    };
     for (size_t i = 0; i < count; i++) {
         struct job *job = tick->placed.items[i];
-        Guts__V1__JobAssign *assign = arena_alloc(tick->arena, sizeof *assign);
-        guts__v1__job_assign__init(assign);
+        Guts__V1__Assignment assign = GUTS__V1__ASSIGNMENT__INIT;
+        if (i > 0 && job == tick->placed.items[i - 1])
+            continue; /* placed, and sent again */
         if (job->migration != NULL)
-            put_migration(tick, job, &material, assign);
-        if (put_endpoints(tick, job, &material, assign)) {
+            put_migration(tick, job, &material, &assign);
+        if (put_endpoints(tick, job, &material, &assign)) {
             note_endpoint(tick, job);
-            send(tick, job, assign);
-            continue;
-        }
-        const struct job_end end = {OUTCOME_IS_FAILED, &FAULT_NOT_FOUND,
-                                    "the source or the destination was deleted"};
-        if (!tick_read_ledgers(tick, &job->fact.owner_id, 1, err))
+            put(tick, &parcel, job, pack(tick, job, &assign));
+        } else if (!end_without_ends(tick, job, err)) {
             return false;
-        picture_unplace_job(tick->picture, job);
-        advance_finished(tick, job, &end);
+        }
     }
+    send(tick, &parcel);
     tick->placed.count = 0;
     return true;
 }
@@ -249,19 +309,30 @@ void assign_fate(void *context, uint64_t cookie, enum bus_fate fate)
         scheduler->returned[scheduler->returned_count++] = *sent;
 }
 
-static bool take_returned(struct tick *tick, struct error *err)
+static bool take_back(struct tick *tick, const struct sent_cookie *sent, struct error *err)
 {
-    struct scheduler *scheduler = tick->scheduler;
-    for (size_t i = 0; i < scheduler->returned_count; i++) {
-        struct job *job = map_find(&tick->picture->jobs, &scheduler->returned[i].job);
-        if (job == NULL || job->fact.state != JOB_ASSIGNED ||
-            job->fact.attempt != scheduler->returned[i].attempt)
+    struct node *node = map_find(&tick->picture->nodes, &sent->node);
+    if (node == NULL)
+        return true;
+    LIST_EACH(&node->jobs, at)
+    {
+        struct job *job = LIST_ITEM(at, struct job, node_link);
+        if (job->fact.state != JOB_ASSIGNED || job->sent_cookie != sent->cookie)
             continue;
         if (!tick_read_ledgers(tick, &job->fact.owner_id, 1, err))
             return false;
         advance_requeue(tick, job, &FAULT_NODE_REFUSED, "the node has no queue at the broker",
-                        scheduler->settings->resend_ms);
+                        tick->scheduler->settings->resend_ms);
     }
+    return true;
+}
+
+static bool take_returned(struct tick *tick, struct error *err)
+{
+    struct scheduler *scheduler = tick->scheduler;
+    for (size_t i = 0; i < scheduler->returned_count; i++)
+        if (!take_back(tick, &scheduler->returned[i], err))
+            return false;
     scheduler->returned_count = 0;
     return true;
 }

@@ -3,6 +3,7 @@
 
 #include "scheduler/advance.h"
 #include "scheduler/gauge.h"
+#include "scheduler/placing.h"
 #include "scheduler/work.h"
 
 #define SHELVED_US 60000000u
@@ -14,6 +15,22 @@ static struct migration *visit(struct tick *tick, const struct migration_fact *f
         return migration;
     *TICK_ADD(tick, &tick->visited) = fact->id;
     return picture_add_migration(tick->picture, fact);
+}
+
+static bool forget_backlog(struct tick *tick)
+{
+    tick->scheduler->backlog = 0;
+    return true;
+}
+
+/* What is due behind the `taken` ones, up to what could fill all nodes with the longest runs. */
+static bool count_backlog(struct tick *tick, size_t taken, struct error *err)
+{
+    size_t due, most = taken + tick->picture->nodes.count * PLACING_RUN_MOST;
+    if (!migration_state_count_due(tick->scheduler->db, tick->now_us, most, &due, err))
+        return false;
+    tick->scheduler->backlog = due > taken ? due - taken : 0;
+    return true;
 }
 
 bool due_take_migrations(struct tick *tick, size_t most, size_t *ret_taken, struct error *err)
@@ -34,7 +51,7 @@ bool due_take_migrations(struct tick *tick, size_t most, size_t *ret_taken, stru
         }
     }
     *ret_taken = count;
-    return true;
+    return count < most ? forget_backlog(tick) : count_backlog(tick, count, err);
 }
 
 bool due_take_jobs(struct tick *tick, size_t most, size_t *ret_taken, struct error *err)

@@ -3,6 +3,7 @@
  * Groups of waiting jobs with equal needs (picture.h).
  */
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
 
 #include "common/base/memory.h"
@@ -53,6 +54,7 @@ struct group *picture_get_group(struct picture *picture, const struct place_need
     group->needs_json = xstrdup(text.data);
     group->is_urgent = is_urgent;
     group->is_new = true;
+    group->level = HUGE_VAL; /* the first node begins a wave */
     list_init(&group->jobs);
     list_append(&picture->group_list, &group->link);
     map_put(&picture->groups, &hash, group);

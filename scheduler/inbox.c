@@ -119,7 +119,8 @@ static bool apply(struct tick *tick, const struct inbox_item *item, struct error
     case MESSAGE_NODE_REPORT:
         return inbox_apply_report(tick, body, err);
     case MESSAGE_JOB_ACCEPT:
-        return inbox_apply_accept(tick, body, err);
+        inbox_apply_accept(tick, body);
+        return true;
     case MESSAGE_JOB_REFUSE:
         return inbox_apply_refuse(tick, body, err);
     case MESSAGE_LEDGER_WRITE:

@@ -47,8 +47,7 @@ bool inbox_apply_report(struct tick *tick, const Guts__V1__NodeReport *report,
 /* inbox_driver.c */
 void inbox_apply_drivers(struct tick *tick, const Guts__V1__NodeReport *report);
 /* inbox_job.c */
-bool inbox_apply_accept(struct tick *tick, const Guts__V1__JobAccept *accept,
-                        struct error *err) MUST_CHECK;
+void inbox_apply_accept(struct tick *tick, const Guts__V1__JobAccept *accept);
 bool inbox_apply_refuse(struct tick *tick, const Guts__V1__JobRefuse *refuse,
                         struct error *err) MUST_CHECK;
 void inbox_accept_job(struct tick *tick, struct job *job);

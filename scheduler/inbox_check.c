@@ -58,6 +58,29 @@ static bool check_report(Guts__V1__NodeReport *report, struct arena *arena, stru
     return true;
 }
 
+/* Tokens that are none are taken out: each answer is judged by itself. */
+static bool check_accept(Guts__V1__JobAccept *accept, struct error *err)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < accept->n_tokens; i++)
+        if (inbox_is_token(accept->tokens[i]))
+            accept->tokens[kept++] = accept->tokens[i];
+    accept->n_tokens = kept;
+    return (inbox_is_id(accept->node_id) && inbox_is_word(accept->node_instance) && kept > 0) ||
+           poison(err, "the node or the token");
+}
+
+static bool check_refuse(Guts__V1__JobRefuse *refuse, struct error *err)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < refuse->n_refusals; i++)
+        if (inbox_is_token(refuse->refusals[i]->token))
+            refuse->refusals[kept++] = refuse->refusals[i];
+    refuse->n_refusals = kept;
+    return (inbox_is_id(refuse->node_id) && inbox_is_word(refuse->node_instance) && kept > 0) ||
+           poison(err, "the node or the token");
+}
+
 static bool check_finished(Guts__V1__JobFinished *finished, struct arena *arena, struct error *err)
 {
     struct token told, reported;
@@ -116,21 +139,15 @@ bool inbox_check(enum message_type type, ProtobufCMessage *body, struct arena *a
                  struct error *err)
 {
     void *any = body;
-    const Guts__V1__JobAccept *accept = any;
-    const Guts__V1__JobRefuse *refuse = any;
     switch (type) {
     case MESSAGE_WAKE:
         return true;
     case MESSAGE_NODE_REPORT:
         return check_report(any, arena, err);
     case MESSAGE_JOB_ACCEPT:
-        return (inbox_is_id(accept->node_id) && inbox_is_word(accept->node_instance) &&
-                inbox_is_token(accept->token)) ||
-               poison(err, "the node or the token");
+        return check_accept(any, err);
     case MESSAGE_JOB_REFUSE:
-        return (inbox_is_id(refuse->node_id) && inbox_is_word(refuse->node_instance) &&
-                inbox_is_token(refuse->token)) ||
-               poison(err, "the node or the token");
+        return check_refuse(any, err);
     case MESSAGE_LEDGER_WRITE:
         return check_ledger_write(any, err);
     case MESSAGE_JOB_FINISHED:

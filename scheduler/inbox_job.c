@@ -40,26 +40,36 @@ void inbox_accept_job(struct tick *tick, struct job *job)
     metric_add(&gauge_accepts, 1);
 }
 
-bool inbox_apply_accept(struct tick *tick, const Guts__V1__JobAccept *accept, struct error *err)
+void inbox_apply_accept(struct tick *tick, const Guts__V1__JobAccept *accept)
 {
-    struct job *job = current_job(tick, accept->node_id, accept->token);
-    if (job != NULL)
-        inbox_accept_job(tick, job);
+    for (size_t i = 0; i < accept->n_tokens; i++) {
+        struct job *job = current_job(tick, accept->node_id, accept->tokens[i]);
+        if (job != NULL)
+            inbox_accept_job(tick, job);
+    }
+}
+
+static bool apply_refusal(struct tick *tick, ProtobufCBinaryData node_id,
+                          const Guts__V1__Refusal *refusal, struct error *err)
+{
+    struct error said;
+    struct job *job = current_job(tick, node_id, refusal->token);
+    if (job == NULL || job->fact.state != JOB_ASSIGNED)
+        return true;
+    if (!tick_read_ledgers(tick, &job->fact.owner_id, 1, err))
+        return false;
+    codec_fault(refusal->fault, &said);
+    const struct fault *fault = said.fault == NULL ? &FAULT_NODE_REFUSED : said.fault;
+    advance_requeue(tick, job, fault, said.fault == NULL ? "" : said.text,
+                    tick->scheduler->settings->retry_first_ms);
     return true;
 }
 
 bool inbox_apply_refuse(struct tick *tick, const Guts__V1__JobRefuse *refuse, struct error *err)
 {
-    struct error said;
-    struct job *job = current_job(tick, refuse->node_id, refuse->token);
-    if (job == NULL || job->fact.state != JOB_ASSIGNED)
-        return true;
-    if (!tick_read_ledgers(tick, &job->fact.owner_id, 1, err))
-        return false;
-    codec_fault(refuse->fault, &said);
-    const struct fault *fault = said.fault == NULL ? &FAULT_NODE_REFUSED : said.fault;
-    advance_requeue(tick, job, fault, said.fault == NULL ? "" : said.text,
-                    tick->scheduler->settings->retry_first_ms);
+    for (size_t i = 0; i < refuse->n_refusals; i++)
+        if (!apply_refusal(tick, refuse->node_id, refuse->refusals[i], err))
+            return false;
     return true;
 }
 

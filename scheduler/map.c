@@ -6,13 +6,14 @@
 
 #include "common/base/memory.h"
 
-/* The last eight bytes of our ids are random enough; ids of others are mixed. */
+/* Ids may differ in any of their bytes alone, and each must reach the lowest bits. */
 static size_t map_hash(const struct uuid *id)
 {
     uint64_t head, tail;
     memcpy(&head, id->bytes, 8);
     memcpy(&tail, id->bytes + 8, 8);
-    uint64_t mixed = (head ^ tail) * 0x9E3779B97F4A7C15u;
+    uint64_t mixed = (head ^ (tail << 32 | tail >> 32)) * 0x9E3779B97F4A7C15u;
+    mixed = (mixed ^ (mixed >> 32)) * 0xD6E8FEB86659FD93u;
     return (size_t)(mixed ^ (mixed >> 32));
 }
 

@@ -86,6 +86,7 @@ struct job {
     struct uuid avoid;           /* the node that refused or lost it last */
     uint64_t memory_bytes;
     uint64_t sent_ms;     /* of the assignment */
+    uint64_t sent_cookie; /* of the message that carried it last */
     uint64_t missed;      /* reports in a row that did not name it */
     uint64_t seen_number; /* of the last report that named it */
     uint64_t steps_hash;
@@ -108,6 +109,7 @@ struct group {
     uint64_t told_ms;
     struct link jobs;
     size_t waiting;
+    double level, step; /* of the present wave: see placing.c */
     struct node *held;
     struct link link;
 };

@@ -76,18 +76,29 @@ struct run {
     size_t room;                  /* jobs that may still be placed */
 };
 
-static void consider(struct run *run, struct group *group, struct node *node, struct heap *heap)
+/* False when the node cannot take a job of the group now. */
+static bool judge(const struct run *run, const struct group *group, struct node *node,
+                  struct candidate *ret_candidate)
 {
     struct place_node seen;
     struct candidate candidate = {.node = node};
     picture_node_view(node, group, &seen);
     if (place_fits(&seen, &group->need, &candidate.pool) != PLACE_FITS)
-        return;
+        return false;
     struct place_view view = {
         .node = &seen, .pool = candidate.pool, .largest_bytes = run->largest_bytes};
     count_ends(node, group, &view);
     candidate.score = place_score(&view, &group->need, &run->weights);
-    heap_push(heap, candidate);
+    *ret_candidate = candidate;
+    return true;
+}
+
+static void consider(const struct run *run, const struct group *group, struct node *node,
+                     struct heap *heap)
+{
+    struct candidate candidate;
+    if (judge(run, group, node, &candidate))
+        heap_push(heap, candidate);
 }
 
 static void gather(struct run *run, struct group *group, struct heap *heap)
@@ -146,18 +157,60 @@ static struct candidate choose(struct heap *heap, const struct job *job)
     return other;
 }
 
+static struct job *first_waiting(const struct group *group)
+{
+    return LIST_ITEM(group->jobs.next, struct job, group_link);
+}
+
+static void give_one(struct run *run, struct group *group, const struct candidate *chosen)
+{
+    placing_give(run->tick, first_waiting(group), chosen->node,
+                 chosen->node->pools[chosen->pool].pool, group->need.space_bytes);
+    run->room--;
+}
+
+/* How many jobs each of `count` nodes will get in the end, if the rest of the backlog is alike. */
+static size_t share_of(const struct run *run, const struct group *group, size_t count)
+{
+    size_t share = (group->waiting + run->tick->scheduler->backlog) / count;
+    return share < 1 ? 1 : share > PLACING_RUN_MOST ? PLACING_RUN_MOST : share;
+}
+
+/* Jobs with equal needs are given in runs, so that one message carries several. Which of them goes
+ * first matters to nobody, so each node gets at once what it would get one by one: the best node its
+ * share of the backlog, every other one as many as bring its score down to where that left the
+ * first. That is a wave; when no node stands above its level, the next one begins. */
+static void give_run(struct run *run, struct group *group, struct candidate best, struct heap *heap)
+{
+    struct candidate next = best;
+    bool is_new_wave = best.score - group->level <= group->step / 2, fits = true;
+    size_t most = is_new_wave ? share_of(run, group, heap->count + 1) : PLACING_RUN_MOST;
+    size_t given = 0;
+    for (; given < most && group->waiting > 0 && run->room > 0; given++) {
+        double before = next.score;
+        if (given > 0 && uuid_equal(&first_waiting(group)->avoid, &best.node->id))
+            break;
+        give_one(run, group, &next);
+        fits = judge(run, group, best.node, &next);
+        if (!fits)
+            break;
+        group->step = before - next.score;
+        if (!is_new_wave && next.score - group->level <= group->step / 2)
+            break;
+    }
+    /* A run that the batch cut off ends with the next batches. */
+    if (is_new_wave && fits)
+        group->level = next.score - group->step * (double)(most - given);
+    if (fits)
+        heap_push(heap, next);
+}
+
 static void try_group(struct run *run, struct group *group)
 {
     struct heap heap = {run->heap_items, 0};
     gather(run, group, &heap);
-    while (group->waiting > 0 && heap.count > 0 && run->room > 0) {
-        struct job *job = LIST_ITEM(group->jobs.next, struct job, group_link);
-        struct candidate chosen = choose(&heap, job);
-        placing_give(run->tick, job, chosen.node, chosen.node->pools[chosen.pool].pool,
-                     group->need.space_bytes);
-        run->room--;
-        consider(run, group, chosen.node, &heap);
-    }
+    while (group->waiting > 0 && heap.count > 0 && run->room > 0)
+        give_run(run, group, choose(&heap, first_waiting(group)), &heap);
     /* With room left, every node was tried in vain: only what gains from now on matters. */
     if (run->room > 0)
         group->is_new = false;
@@ -288,7 +341,9 @@ static size_t list_groups(struct tick *tick, struct group **groups)
         }
         if (group->is_told)
             *TICK_ADD(tick, &tick->needs_gone) = group->hash;
-        picture_drop_group(tick->picture, group);
+        group->is_told = false;
+        if (tick->scheduler->backlog == 0) /* else more of its kind may come soon */
+            picture_drop_group(tick->picture, group);
     }
     if (count > 1)
         qsort(groups, count, sizeof(struct group *), compare_groups);

@@ -8,6 +8,9 @@
 
 #include "scheduler/tick.h"
 
+/* How many jobs with equal needs a node gets in one go at most (see placing.c). */
+#define PLACING_RUN_MOST 16
+
 /* Places what can be placed, at most as many jobs as the settings' batch; returns true when that
  * bound ended it. Also writes why groups wait, and holds nodes for jobs that waited long. */
 bool placing_run(struct tick *tick);

@@ -17,11 +17,10 @@
 
 #define SENT_COOKIES 4096
 
-/* An assignment on its way: what its fate at the broker is told of. */
+/* A JobAssign on its way: what its fate at the broker is told of. Its jobs have the cookie too. */
 struct sent_cookie {
     uint64_t cookie;
-    struct uuid job;
-    uint32_t attempt;
+    struct uuid node;
 };
 
 /* A driver's declaration, by its digest. */
@@ -57,6 +56,7 @@ struct scheduler {
     bool look_now;     /* a hint came, or the last look found as much as it could take */
     size_t due_step;   /* rows taken by the next look: few after a rest, more while more are due */
     bool skipped_look; /* the last turn was for messages alone */
+    size_t backlog;    /* migrations that are due and were not taken yet, as far as it matters */
     uint64_t looked_ms, beaten_ms;
     bool place_again; /* the last placing ended at its bound */
     uint64_t last_cookie;

@@ -91,6 +91,21 @@ bool migration_state_load_due(struct db *db, struct arena *arena, uint64_t now_u
     return true;
 }
 
+bool migration_state_count_due(struct db *db, uint64_t now_us, size_t most, size_t *ret_count,
+                               struct error *err)
+{
+    CLEANUP(arena_freep) struct arena *arena = arena_new();
+    struct db_rows *rows;
+    const struct db_value values[] = {db_unsigned(now_us), db_unsigned(most)};
+    if (!db_query(db, arena,
+                  "SELECT COUNT(*) FROM (SELECT 1 FROM migrations FORCE INDEX (by_due)"
+                  " WHERE due_at <= ? LIMIT ?) due",
+                  values, COUNT_OF(values), &rows, err))
+        return false;
+    *ret_count = (size_t)db_rows_unsigned(rows, 0, 0);
+    return true;
+}
+
 bool migration_state_load(struct db *db, struct arena *arena, const struct uuid *ids, size_t count,
                           struct migration_fact **ret_rows, size_t *ret_count, struct error *err)
 {

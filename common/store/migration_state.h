@@ -36,6 +36,9 @@ struct migration_fact {
     uint64_t updated_at, started_at, finished_at, due_at; /* 0: NULL */
 };
 
+/* How many are due, counted up to `most`. */
+bool migration_state_count_due(struct db *db, uint64_t now_us, size_t most, size_t *ret_count,
+                               struct error *err) MUST_CHECK;
 /* What is due, longest due first. */
 bool migration_state_load_due(struct db *db, struct arena *arena, uint64_t now_us, size_t most,
                               struct migration_fact **ret_rows, size_t *ret_count,

@@ -25,7 +25,7 @@ static void repack(const ProtobufCMessage *message, struct arena *arena)
 }
 
 /* What a plain struct was made of must be good enough to be sent. */
-static void plain_check(const Guts__V1__JobAssign *assign, struct arena *arena)
+static void plain_check(const Guts__V1__Assignment *assign, struct arena *arena)
 {
     struct error err;
     struct vm vm;
@@ -41,10 +41,31 @@ static void plain_check(const Guts__V1__JobAssign *assign, struct arena *arena)
         repack(&codec_token_to(arena, &token)->base, arena);
 }
 
+static void assignments_check(const Guts__V1__JobAssign *message, struct arena *arena)
+{
+    struct error err;
+
+    for (size_t i = 0; i < message->n_assignments; i++) {
+        const void *one =
+            codec_unpack(&guts__v1__assignment__descriptor, message->assignments[i].data,
+                         message->assignments[i].len, arena, &err);
+        if (one != NULL)
+            plain_check(one, arena);
+    }
+}
+
+static void refusals_check(const Guts__V1__JobRefuse *message)
+{
+    struct error fault;
+
+    for (size_t i = 0; i < message->n_refusals; i++)
+        codec_fault(message->refusals[i]->fault, &fault);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     CLEANUP(arena_freep) struct arena *arena = arena_new();
-    struct error err, fault;
+    struct error err;
     struct bus_message message = {0};
     ProtobufCMessage *unpacked;
 
@@ -58,8 +79,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     repack(unpacked, arena);
     if (message.type == MESSAGE_JOB_ASSIGN)
-        plain_check((const Guts__V1__JobAssign *)unpacked, arena);
+        assignments_check((const Guts__V1__JobAssign *)unpacked, arena);
     if (message.type == MESSAGE_JOB_REFUSE)
-        codec_fault(((const Guts__V1__JobRefuse *)unpacked)->fault, &fault);
+        refusals_check((const Guts__V1__JobRefuse *)unpacked);
     return 0;
 }

@@ -201,10 +201,10 @@ class Play:
         self.send(report.name, "LeaseRenew", renew)
 
     def on_JobAccept(self, accept):
-        self.accepted.append(accept.token.job)
+        self.accepted.extend(token.job for token in accept.tokens)
 
     def on_JobRefuse(self, refuse):
-        self.refused.append(refuse.fault.code)
+        self.refused.extend(refusal.fault.code for refusal in refuse.refusals)
 
     def on_JobFinished(self, finished):
         self.results[finished.result.token.job] = finished.result
@@ -226,13 +226,25 @@ class Play:
             assert time.monotonic() < until, f"waited in vain for {what}"
             self.turn()
 
+    def assign(self, node_name, *assignments):
+        """Sends assignments, packed or not, in one message."""
+        self.send(node_name, "JobAssign", self.messages.JobAssign(
+            node_instance=self.instance,
+            assignments=[one if isinstance(one, bytes) else one.SerializeToString()
+                         for one in assignments]))
+
     def migrate(self, node, settings=None, options=None, kind=None, attempt=1, owner=None):
         """Assigns a job; returns its id."""
+        assignment = self.assignment(node, settings, options, kind, attempt, owner)
+        self.assign(node.name, assignment)
+        return assignment.token.job
+
+    def assignment(self, node, settings=None, options=None, kind=None, attempt=1, owner=None):
         m = self.messages
         job, owner = uuid.uuid4().bytes, owner or uuid.uuid4().bytes
         end = {"path": str(node.world)}
-        assign = m.JobAssign(
-            node_instance=self.instance, token=m.Token(job=job, attempt=attempt),
+        assign = m.Assignment(
+            token=m.Token(job=job, attempt=attempt),
             kind=kind or m.JOB_KIND_MIGRATE, owner_kind=m.OWNER_KIND_MIGRATION, owner_id=owner,
             options_json=json.dumps(options or {"store": "file"}), pool=self.pool,
             state=m.MIGRATION_STATE_SCHEDULED,
@@ -243,8 +255,7 @@ class Play:
                                                settings_json=json.dumps(end)))
         assign.vm.CopyFrom(m.Vm(key="vm-000001", name="fake-000001", power="off", firmware="bios",
                                 cpus=1, memory_mib=1))
-        self.send(node.name, "JobAssign", assign)
-        return job
+        return assign
 
     def result(self, job):
         self.wait(lambda: job in self.results, "a result")

@@ -79,12 +79,14 @@ class Node:
         proto = self.proto
         kind = properties.type.rsplit(".", 1)[-1]
         if kind == "JobAssign":
-            assign = proto.JobAssign.FromString(body)
-            if assign.node_instance == self.instance:
-                self.jobs[assign.token.job] = [assign.token, None]
-                self.assigned.append((assign.token.job, assign.token.attempt))
+            message = proto.JobAssign.FromString(body)
+            tokens = [proto.Assignment.FromString(one).token for one in message.assignments]
+            if message.node_instance == self.instance:
+                for token in tokens:
+                    self.jobs[token.job] = [token, None]
+                    self.assigned.append((token.job, token.attempt))
                 self._send(channel, proto.JobAccept(node_id=self.id, node_instance=self.instance,
-                                                    token=assign.token))
+                                                    tokens=tokens))
         elif kind == "LeaseRenew":
             self.renewals += 1
             for job in proto.LeaseRenew.FromString(body).jobs:

@@ -161,14 +161,37 @@ def test_rubbish_goes_to_the_dead_letters_and_the_node_lives_on(play, node, mess
         time.sleep(0.5)
 
 
+def test_a_bad_assignment_costs_only_itself(play, node, messages):
+    first, second, unknown = (play.assignment(node) for _ in range(3))
+    unknown.source.driver = "nonesuch"
+    accepted, refused = len(play.accepted), len(play.refused)
+    play.channel.queue_purge("guts.v1.dead")
+    play.assign("n1", first, b"\xff\x07rubbish", unknown, second)
+    play.wait(lambda: len(play.accepted) >= accepted + 2, "two accepts")
+    assert play.accepted[accepted:] == [first.token.job, second.token.job]
+    play.wait(lambda: play.refused[refused:] == ["driver_unknown"], "a refusal")
+    for assignment in (first, second):
+        assert play.result(assignment.token.job).outcome == messages.OUTCOME_DONE
+    dead = []
+
+    def has_come():
+        _, _, body = play.channel.basic_get("guts.v1.dead", auto_ack=True)
+        if body is not None:
+            dead.append(messages.JobAssign.FromString(body))
+        return dead
+    play.wait(has_come, "a dead letter")
+    assert dead[0].assignments == [b"\xff\x07rubbish"]
+
+
 def test_a_job_with_unknown_driver_is_refused_with_its_code(play, node, messages):
-    assign = messages.JobAssign(
-        node_instance=play.instance, token=messages.Token(job=os.urandom(16), attempt=1),
+    assign = messages.Assignment(
+        token=messages.Token(job=os.urandom(16), attempt=1),
         kind=messages.JOB_KIND_TEST, owner_kind=messages.OWNER_KIND_SOURCE,
         owner_id=os.urandom(16))
     assign.source.CopyFrom(messages.Endpoint(id=os.urandom(16), driver="nonesuch"))
-    play.send("n1", "JobAssign", assign)
-    play.wait(lambda: play.refused == ["driver_unknown"], "a refusal")
+    refused = len(play.refused)
+    play.assign("n1", assign)
+    play.wait(lambda: play.refused[refused:] == ["driver_unknown"], "a refusal")
 
 
 def test_a_second_daemon_under_the_same_name_and_pool_does_not_start(play, node):

@@ -47,7 +47,7 @@ static struct bus_settings settings;
 static uint64_t report_ms;
 static atomic_bool is_ended;
 static atomic_size_t ready_count;
-static atomic_uint_fast64_t assigned, doubled, reported, unsent;
+static atomic_uint_fast64_t assigned, assign_messages, doubled, reported, unsent;
 
 /* -- sending ------------------------------------------------------------------------------------- */
 
@@ -158,17 +158,28 @@ static void hold(struct node *node, const struct token *token)
     node->held[node->held_count++] = *token;
 }
 
-static void take_assign(struct worker *worker, struct node *node, const Guts__V1__JobAssign *assign)
+static void take_assign(struct worker *worker, struct node *node, struct arena *arena,
+                        const Guts__V1__JobAssign *message)
 {
-    struct token token;
     Guts__V1__JobAccept accept = GUTS__V1__JOB_ACCEPT__INIT;
-    if (strcmp(assign->node_instance, node->instance) != 0 || !codec_token(assign->token, &token))
+    if (strcmp(message->node_instance, node->instance) != 0)
         return;
-    hold(node, &token);
-    atomic_fetch_add(&assigned, 1);
+    accept.tokens = arena_calloc(arena, message->n_assignments + 1, sizeof(*accept.tokens));
+    for (size_t i = 0; i < message->n_assignments; i++) {
+        struct error err;
+        struct token token;
+        const ProtobufCBinaryData packed = message->assignments[i];
+        const Guts__V1__Assignment *assign = (const Guts__V1__Assignment *)codec_unpack(
+            &guts__v1__assignment__descriptor, packed.data, packed.len, arena, &err);
+        if (assign == NULL || !codec_token(assign->token, &token))
+            continue;
+        hold(node, &token);
+        accept.tokens[accept.n_tokens++] = assign->token;
+    }
+    atomic_fetch_add(&assigned, accept.n_tokens);
+    atomic_fetch_add(&assign_messages, 1);
     accept.node_id = codec_uuid_to(&node->id);
     accept.node_instance = node->instance;
-    accept.token = assign->token;
     send(worker->bus, MESSAGE_JOB_ACCEPT, &accept.base, true);
 }
 
@@ -198,7 +209,7 @@ static void take(struct worker *worker, const struct bus_message *message)
     if (body == NULL)
         fprintf(stderr, "nodes: %s\n", err.text);
     else if (message->type == MESSAGE_JOB_ASSIGN)
-        take_assign(worker, node, body);
+        take_assign(worker, node, arena, body);
     else if (message->type == MESSAGE_LEASE_RENEW)
         take_renew(node, body);
     else if (message->type == MESSAGE_NODE_CONTROL)
@@ -338,9 +349,10 @@ int main(int argc, char **argv)
     atomic_store(&is_ended, true);
     for (size_t i = 0; i < worker_count; i++)
         pthread_join(workers[i].thread, NULL);
-    printf("{\"assigned\": %" PRIuFAST64 ", \"doubled\": %" PRIuFAST64 ", \"reports\": %" PRIuFAST64
-           ", \"unsent\": %" PRIuFAST64 "}\n",
-           atomic_load(&assigned), atomic_load(&doubled), atomic_load(&reported),
-           atomic_load(&unsent));
+    printf("{\"assigned\": %" PRIuFAST64 ", \"messages\": %" PRIuFAST64
+           ", \"doubled\": %" PRIuFAST64 ", \"reports\": %" PRIuFAST64 ", \"unsent\": %" PRIuFAST64
+           "}\n",
+           atomic_load(&assigned), atomic_load(&assign_messages), atomic_load(&doubled),
+           atomic_load(&reported), atomic_load(&unsent));
     return 0;
 }

@@ -78,10 +78,16 @@ static void answer_all(void)
         if (message.type == MESSAGE_JOB_ASSIGN) {
             Guts__V1__JobAssign *assign = (void *)codec_unpack_bus(&message, arena, &err);
             Guts__V1__JobAccept accept = GUTS__V1__JOB_ACCEPT__INIT;
+            accept.tokens = arena_calloc(arena, assign->n_assignments, sizeof *accept.tokens);
             size_t index = strtoul(strrchr(message.queue->name, '-') + 1, NULL, 10);
             accept.node_id = codec_uuid_to(&node_ids[index]);
             accept.node_instance = instances[index];
-            accept.token = assign->token;
+            for (size_t i = 0; i < assign->n_assignments; i++) {
+                Guts__V1__Assignment *one = (void *)codec_unpack(
+                    &guts__v1__assignment__descriptor, assign->assignments[i].data,
+                    assign->assignments[i].len, arena, &err);
+                accept.tokens[accept.n_tokens++] = one->token;
+            }
             send(MESSAGE_JOB_ACCEPT, &accept.base);
         }
         bus_ack(nodes_bus, message.tag);

@@ -5,6 +5,8 @@
  */
 #include "tests/unit/check.h"
 
+#include <stdio.h>
+
 #include "common/base/clock.h"
 #include "proto/topology.h"
 #include "scheduler/leadership.h"
@@ -76,6 +78,63 @@ static void an_unanswered_assignment_is_sent_again(void **state)
     rounds(2);
     assert_non_null(world_node_job(&one, &id));
     assert_int_equal(world_node_job(&one, &id)->attempt, 1);
+}
+
+#define WAITING                                                                                    \
+    "SELECT COUNT(*) FROM jobs WHERE state = 'waiting' AND node_id IS NULL AND ? IS NOT NULL"
+#define ACCEPTED "SELECT COUNT(*) FROM jobs WHERE state = 'accepted' AND ? IS NOT NULL"
+
+static void migrate_many(size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "vm-%zu", i);
+        struct uuid vm = world_vm(&world, name, 1 << 20);
+        world_migrate(&world, &vm, "rollback", false, "{}");
+    }
+}
+
+/* Each look takes few rows, yet a node gets its share of the whole backlog at once. */
+static void a_backlog_reaches_equal_nodes_in_few_messages_and_evenly(void **state)
+{
+    second_node();
+    one.slots = two.slots = 64;
+    rounds(1);
+    world.settings.batch_due = 8;
+    migrate_many(32);
+    for (unsigned i = 0; i < 4; i++)
+        world_turn(&world, 1);
+    world_node_take(&one);
+    world_node_take(&two);
+    world_turn(&world, 2);
+    assert_int_equal(one.assigns, 16);
+    assert_int_equal(two.assigns, 16);
+    assert_int_equal(one.assign_messages + two.assign_messages, 4);
+    assert_int_equal(world_number(&world, ACCEPTED, &world.source), 32);
+}
+
+static void jobs_without_a_backlog_are_spread_one_by_one(void **state)
+{
+    second_node();
+    migrate_many(2);
+    rounds(2);
+    assert_int_equal(one.assigns, 1);
+    assert_int_equal(two.assigns, 1);
+}
+
+static void a_message_that_no_queue_takes_gives_all_its_jobs_back(void **state)
+{
+    two = one; /* reports, and has no queue */
+    two.id = uuid_new();
+    two.pool = uuid_new();
+    snprintf(two.name, sizeof two.name, "node-ghost");
+    world_node_report(&two, true);
+    two.bus = NULL;
+    migrate_many(8);
+    rounds(1);
+    assert_int_equal(one.assigns, 4);
+    assert_int_equal(world_number(&world, ACCEPTED, &world.source), 4);
+    assert_int_equal(world_number(&world, WAITING, &world.source), 4);
 }
 
 static void a_refused_job_goes_to_another_node(void **state)
@@ -371,6 +430,9 @@ int main(void)
         TEST(a_node_that_lost_a_job_gets_it_again_as_a_new_attempt),
         TEST(a_restarted_node_goes_on_with_the_same_attempt),
         TEST(an_unanswered_assignment_is_sent_again),
+        TEST(a_backlog_reaches_equal_nodes_in_few_messages_and_evenly),
+        TEST(jobs_without_a_backlog_are_spread_one_by_one),
+        TEST(a_message_that_no_queue_takes_gives_all_its_jobs_back),
         TEST(a_refused_job_goes_to_another_node),
         TEST(what_fits_nowhere_waits_and_says_why),
         TEST(no_node_is_promised_more_than_it_has),

@@ -39,7 +39,7 @@ struct world_node {
     bool is_deaf; /* takes no assignment */
     struct world_job jobs[NODE_JOBS_MOST];
     size_t job_count;
-    uint64_t renewals, assigns;
+    uint64_t renewals, assigns, assign_messages;
     bool declare_again, was_refused_name;
     Guts__V1__LedgerVerdict verdict; /* of the last answer */
     enum ledger_state answered_state;

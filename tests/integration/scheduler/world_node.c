@@ -164,21 +164,33 @@ void world_node_report(struct world_node *node, bool is_full)
     send(node, TOPOLOGY_SCHEDULER, MESSAGE_NODE_REPORT, &report.base);
 }
 
-static void take_assign(struct world_node *node, const Guts__V1__JobAssign *assign)
+static void answer_assign(struct world_node *node, Guts__V1__Token *token)
+{
+    Guts__V1__JobAccept accept = GUTS__V1__JOB_ACCEPT__INIT;
+    Guts__V1__JobRefuse refuse = GUTS__V1__JOB_REFUSE__INIT;
+    Guts__V1__Refusal refusal = GUTS__V1__REFUSAL__INIT, *refusals[] = {&refusal};
+    refuse.node_id = accept.node_id = codec_uuid_to(&node->id);
+    refuse.node_instance = accept.node_instance = node->instance;
+    accept.tokens = &token;
+    refusal.token = token;
+    refuse.refusals = refusals;
+    accept.n_tokens = refuse.n_refusals = 1;
+    if (node->refuses)
+        send(node, TOPOLOGY_SCHEDULER, MESSAGE_JOB_REFUSE, &refuse.base);
+    else
+        send(node, TOPOLOGY_SCHEDULER, MESSAGE_JOB_ACCEPT, &accept.base);
+}
+
+static void take_assignment(struct world_node *node, const Guts__V1__Assignment *assign)
 {
     struct token token;
     struct world_job *job = NULL;
     node->assigns++;
     if (node->is_deaf || !codec_token(assign->token, &token))
         return;
-    if (node->refuses) {
-        Guts__V1__JobRefuse refuse = GUTS__V1__JOB_REFUSE__INIT;
-        refuse.node_id = codec_uuid_to(&node->id);
-        refuse.node_instance = node->instance;
-        refuse.token = assign->token;
-        send(node, TOPOLOGY_SCHEDULER, MESSAGE_JOB_REFUSE, &refuse.base);
+    answer_assign(node, assign->token);
+    if (node->refuses)
         return;
-    }
     for (size_t i = 0; i < node->job_count; i++)
         if (uuid_equal(&node->jobs[i].id, &token.job))
             job = &node->jobs[i];
@@ -190,11 +202,20 @@ static void take_assign(struct world_node *node, const Guts__V1__JobAssign *assi
     job->kind = codec_job_kind(assign->kind);
     job->state = codec_migration_state(assign->state);
     job->ledger_count = assign->n_ledger;
-    Guts__V1__JobAccept accept = GUTS__V1__JOB_ACCEPT__INIT;
-    accept.node_id = codec_uuid_to(&node->id);
-    accept.node_instance = node->instance;
-    accept.token = assign->token;
-    send(node, TOPOLOGY_SCHEDULER, MESSAGE_JOB_ACCEPT, &accept.base);
+}
+
+static void take_assign(struct world_node *node, const Guts__V1__JobAssign *message)
+{
+    struct error err = {0};
+    CLEANUP(arena_freep) struct arena *arena = arena_new();
+    node->assign_messages++;
+    for (size_t i = 0; i < message->n_assignments; i++) {
+        const void *assignment =
+            codec_unpack(&guts__v1__assignment__descriptor, message->assignments[i].data,
+                         message->assignments[i].len, arena, &err);
+        world_must(assignment != NULL, &err);
+        take_assignment(node, assignment);
+    }
 }
 
 static void take_renewals(struct world_node *node, const Guts__V1__LeaseRenew *renew)

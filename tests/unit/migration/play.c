@@ -155,12 +155,12 @@ static void receive(struct play *play, const struct bus_message *message)
         read_write(play, (const Guts__V1__LedgerWrite *)body);
         break;
     case MESSAGE_JOB_ACCEPT:
-        play->accepts++;
+        play->accepts += (unsigned)((const Guts__V1__JobAccept *)body)->n_tokens;
         break;
     case MESSAGE_JOB_REFUSE:
         play->refuses++;
         snprintf(play->refuse_code, sizeof(play->refuse_code), "%s",
-                 ((const Guts__V1__JobRefuse *)body)->fault->code);
+                 ((const Guts__V1__JobRefuse *)body)->refusals[0]->fault->code);
         break;
     case MESSAGE_JOB_FINISHED:
         read_finished(play, (const Guts__V1__JobFinished *)body);
@@ -311,13 +311,25 @@ static void seal(struct play *play, Guts__V1__Endpoint *end, const struct wish *
     buffer_fini(sealed);
 }
 
+static void publish_assignment(struct play *play, const ProtobufCMessage *assignment)
+{
+    CLEANUP(buffer_fini) struct buffer packed = {0};
+    Guts__V1__JobAssign message;
+    codec_pack(assignment, &packed);
+    ProtobufCBinaryData assignments[] = {{packed.length, (uint8_t *)packed.data}};
+    guts__v1__job_assign__init(&message);
+    message.node_instance = play->instance;
+    message.assignments = assignments;
+    message.n_assignments = COUNT_OF(assignments);
+    publish(play, MESSAGE_JOB_ASSIGN, &message.base);
+}
+
 void play_assign(struct play *play, const struct wish *wish)
 {
     struct token token = {play->job, wish->attempt ? wish->attempt : 1, 0};
     struct vm vm = {.key = "vm-000001", .name = "fake-000001", .cpus = 1, .memory_mib = 1};
-    Guts__V1__JobAssign job;
-    guts__v1__job_assign__init(&job);
-    job.node_instance = play->instance;
+    Guts__V1__Assignment job;
+    guts__v1__assignment__init(&job);
     job.token = codec_token_to(play->arena, &token);
     job.kind = (Guts__V1__JobKind)wish->kind;
     bool migration = wish->kind >= JOB_MIGRATE;
@@ -337,7 +349,7 @@ void play_assign(struct play *play, const struct wish *wish)
     job.ledger = arena_calloc(play->arena, play->ledger_count + 1, sizeof(*job.ledger));
     for (size_t i = 0; i < play->ledger_count; i++)
         job.ledger[job.n_ledger++] = codec_ledger_entry_to(play->arena, &play->ledger[i]);
-    publish(play, MESSAGE_JOB_ASSIGN, &job.base);
+    publish_assignment(play, &job.base);
 }
 
 void play_refuse_name(struct play *play)
