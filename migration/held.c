@@ -2,7 +2,11 @@
 #include "migration/held.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 #include "common/base/clock.h"
 #include "common/base/crashpoint.h"
@@ -15,6 +19,7 @@
 #include "proto/fault.h"
 
 #define OLD_WORKER_TIMEOUT_MS 5000
+#define WORDS_SHOWN 400
 
 static struct held *make(const char *directory)
 {
@@ -57,23 +62,48 @@ bool held_new(const void *packed, size_t length, const char *directory, struct h
     return true;
 }
 
+/* Ends the recorded worker, then waits for the directory's lock: one that was never recorded dies with
+ * its daemon too, and until then it writes. */
+static bool take_over(const struct held *held, int *ret_lock, struct error *err)
+{
+    CLEANUP(progress_closep) struct progress *progress = NULL;
+    CLEANUP(fd_closep) int fd = open(held->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return error_set_errno(err, errno, "opening \"%s\"", held->directory);
+    if (!progress_peek(held->directory, &progress, err) ||
+        !child_end_marked(progress_worker(progress), OLD_WORKER_TIMEOUT_MS, err))
+        return false;
+    for (uint64_t until_ms = clock_mono_ms() + OLD_WORKER_TIMEOUT_MS;
+         flock(fd, LOCK_EX | LOCK_NB) != 0;) {
+        if (errno != EWOULDBLOCK && errno != EINTR)
+            return error_set_errno(err, errno, "locking \"%s\"", held->directory);
+        if (clock_mono_ms() >= until_ms)
+            return error_set(err, &FAULT_TIMEOUT, "a worker still holds \"%s\"", held->directory);
+        poll(NULL, 0, 20);
+    }
+    *ret_lock = fd;
+    fd = -1;
+    return true;
+}
+
 /* What the journal of an earlier start says. */
 static bool read_job(struct held *held, struct error *err)
 {
     CLEANUP(progress_closep) struct progress *progress = NULL;
+    CLEANUP(fd_closep) int lock = -1; /* until the journal is read and its torn tail cut */
     size_t length, result_length;
-    if (!progress_open(held->directory, PROGRESS_WITHOUT_CHUNKS, &progress, err))
+    if (!take_over(held, &lock, err) ||
+        !progress_open(held->directory, PROGRESS_WITHOUT_CHUNKS, &progress, err))
         return false;
     const void *packed = progress_job(progress, &length);
     if (!packed)
         return error_set(err, &FAULT_NOT_FOUND, "the journal holds no job");
-    if (!take_job(held, packed, length, err) ||
-        !child_end_marked(progress_worker(progress), OLD_WORKER_TIMEOUT_MS, err))
+    if (!take_job(held, packed, length, err))
         return false;
     held->token.run = progress_run(progress);
     held->crashes = progress_crashes(progress);
     const void *result = progress_result(progress, &result_length);
-    if (result) {
+    if (result && held_result_is_readable(held, result, result_length)) {
         buffer_append(&held->result, result, result_length);
         held->state = HELD_FINISHED;
     }
@@ -202,9 +232,10 @@ static bool find_result(struct held *held)
     if (!progress_peek(held->directory, &progress, &err))
         return false;
     const void *result = progress_result(progress, &length);
-    if (result)
-        keep_result(held, result, length);
-    return result != NULL;
+    if (!result || !held_result_is_readable(held, result, length))
+        return false;
+    keep_result(held, result, length);
+    return true;
 }
 
 static void note_crash(struct held *held, const char *text)
@@ -221,8 +252,14 @@ static void crashed(struct held *held, const struct held_context *context, const
                     uint64_t now_ms)
 {
     struct error fault;
+    const char *words = held->last_words; /* their end tells most */
+    if (held->last_words_length > WORDS_SHOWN)
+        words += held->last_words_length - WORDS_SHOWN;
     error_set(&fault, held->stalled ? &FAULT_WORKER_STALLED : &FAULT_WORKER_CRASHED, "%s%s%s", how,
-              held->last_words_length ? "; last words: " : "", held->last_words);
+              *words ? "; last words: " : "", words);
+    held->crash = fault;
+    held->crash_run = held->token.run;
+    held->crash_at = clock_wall_us();
     log_fault(LOG_WARN_LEVEL, "worker_crashed", &fault);
     note_crash(held, fault.text);
     held->stalled = false;

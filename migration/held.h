@@ -46,6 +46,10 @@ struct held {
     uint64_t gone_report; /* the first report that said so; 0: none yet */
     char last_words[HELD_LAST_WORDS_BYTES];
     size_t last_words_length;
+    struct error
+        crash; /* the last one since the daemon's start, for the events; fault NULL: none */
+    uint32_t crash_run;
+    uint64_t crash_at;
 };
 
 /* Of a new assignment: the journal stands on the disk when it returns. */

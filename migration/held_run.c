@@ -96,16 +96,20 @@ static void take_status(struct held *held, const struct held_context *context, c
     held->reached = reached;
 }
 
-/* A result that nobody could read would be told for ever: without it the worker counts as crashed. */
-static void take_result(struct held *held, const void *data, size_t length)
+bool held_result_is_readable(const struct held *held, const void *packed, size_t length)
 {
     struct error err;
     CLEANUP(arena_freep) struct arena *arena = arena_new();
     const Guts__V1__JobResult *result = (const Guts__V1__JobResult *)codec_unpack(
-        &guts__v1__job_result__descriptor, data, length, arena, &err);
+        &guts__v1__job_result__descriptor, packed, length, arena, &err);
     struct token token;
-    if (!result || !codec_token(result->token, &token) ||
-        !uuid_equal(&token.job, &held->token.job) || token.attempt != held->token.attempt)
+    return result && codec_token(result->token, &token) &&
+           uuid_equal(&token.job, &held->token.job) && token.attempt == held->token.attempt;
+}
+
+static void take_result(struct held *held, const void *data, size_t length)
+{
+    if (!held_result_is_readable(held, data, length))
         return;
     buffer_clear(&held->result);
     buffer_append(&held->result, data, length);

@@ -11,8 +11,10 @@
 #include "migration/common_options.h"
 #include "migration/destination/destination.h"
 #include "migration/node_inside.h"
+#include "migration/node_trim.h"
 #include "migration/progress.h"
 #include "migration/source/source.h"
+#include "migration/work_inside.h"
 #include "proto/codec.h"
 
 static bool publish(struct node *node, const char *key, enum message_type type,
@@ -191,6 +193,25 @@ static void put_ledger(const struct held *held, struct arena *arena, Guts__V1__J
     }
 }
 
+/* Before the worker's own notes: those of the run that crashed are older, those of the next newer. */
+static void put_crash(const struct held *held, struct arena *arena, Guts__V1__JobReport *report)
+{
+    if (!held->crash.fault)
+        return;
+    Guts__V1__Note *note = arena_alloc(arena, sizeof(*note));
+    guts__v1__note__init(note);
+    note->number = (uint64_t)held->crash_run * NOTES_A_RUN + NOTES_A_RUN - 1;
+    note->at = held->crash_at;
+    note->text = arena_printf(arena, "%s: the worker ended with %s", held->crash.fault->code,
+                              held->crash.text);
+    Guts__V1__Note **notes = arena_calloc(arena, report->n_notes + 2, sizeof(*notes));
+    notes[0] = note;
+    for (size_t i = 0; i < report->n_notes; i++)
+        notes[i + 1] = report->notes[i];
+    report->notes = notes;
+    report->n_notes++;
+}
+
 static Guts__V1__JobReport *put_job(struct held *held, bool full, uint64_t number,
                                     struct arena *arena)
 {
@@ -199,6 +220,7 @@ static Guts__V1__JobReport *put_job(struct held *held, bool full, uint64_t numbe
     report->token = codec_token_to(arena, &held->token);
     report->owner_kind = (Guts__V1__OwnerKind)held->assign.owner_kind;
     report->owner_id = codec_uuid_to(&held->assign.owner);
+    put_crash(held, arena, report);
     report->directory_gone = held->state == HELD_GONE;
     if (report->directory_gone && held->gone_report == 0)
         held->gone_report = number;
@@ -230,16 +252,6 @@ static void put_self(struct node *node, struct arena *arena, Guts__V1__NodeRepor
     put_pools(node, arena, report);
 }
 
-/* Ledger copies may be too much for one message; the drivers and jobs never are. */
-static void drop_ledgers(Guts__V1__NodeReport *report)
-{
-    if (codec_packed_bytes(&report->base) <= BUS_MESSAGE_MOST_BYTES)
-        return;
-    log_warn("report_too_large", "the ledger copies are left out");
-    for (size_t i = 0; i < report->n_jobs; i++)
-        report->jobs[i]->n_ledger = 0;
-}
-
 void node_report(struct node *node, uint64_t now_ms)
 {
     CLEANUP(arena_freep) struct arena *arena = arena_new();
@@ -253,7 +265,7 @@ void node_report(struct node *node, uint64_t now_ms)
     report.jobs = arena_calloc(arena, node->job_count + 1, sizeof(*report.jobs));
     for (size_t i = 0; i < node->job_count; i++)
         report.jobs[report.n_jobs++] = put_job(node->jobs[i], node->full, report.number, arena);
-    drop_ledgers(&report);
+    report_trim(&report);
     uint64_t expires = node->lease_ms ? node->lease_ms : node->plan.node->report_expiry_ms;
     lease_clock_sent(&node->sent, report.number, now_ms);
     node->reported_ms = now_ms;

@@ -17,6 +17,8 @@
 #include "migration/progress.h"
 #include "migration/work.h"
 
+#define NOTES_A_RUN 1000 /* numbers of notes rise over the runs of an attempt */
+
 struct work_plan {
     const struct assign *assign;
     uint32_t run;

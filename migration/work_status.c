@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/base/clock.h"
+#include "common/base/utf8.h"
 #include "migration/work_state.h"
 #include "proto/codec.h"
 
@@ -129,9 +130,10 @@ void work_note(struct work *work, const char *format, ...)
     if (work->note_count < WORK_NOTES_MOST) {
         struct work_note *note = &work->notes[work->note_count % WORK_NOTES_KEPT];
         vsnprintf(note->text, sizeof(note->text), format, args);
+        utf8_mend(note->text);
         note->at = clock_wall_us();
         /* Rises over the runs of an attempt without being stored. */
-        note->number = (uint64_t)work->token.run * 1000 + ++work->note_count;
+        note->number = (uint64_t)work->token.run * NOTES_A_RUN + ++work->note_count;
     }
     va_end(args);
     unlock_urgent(work);

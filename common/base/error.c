@@ -61,6 +61,7 @@ bool error_setv(struct error *err, const struct fault *fault, const char *format
         return false;
     char text[sizeof(err->text) + 4];
     vsnprintf(text, sizeof(text), format, args);
+    utf8_mend(text); /* a message with one wrong byte is refused as a whole by who receives it */
     size_t length = utf8_cut(text, strlen(text), sizeof(err->text) - 1);
     memcpy(err->text, text, length);
     err->text[length] = '\0';

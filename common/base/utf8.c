@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 static bool is_continuation(uint8_t byte)
 {
@@ -60,4 +61,16 @@ size_t utf8_cut(const char *text, size_t length, size_t most)
     while (end > 0 && most - end < 3 && is_continuation((uint8_t)text[end]))
         end--;
     return is_continuation((uint8_t)text[end]) ? most : end;
+}
+
+void utf8_mend(char *text)
+{
+    for (size_t left = strlen(text); left > 0;) {
+        size_t step = utf8_character(text, left);
+        if (step == 0)
+            *text = '?';
+        step = step == 0 ? 1 : step;
+        text += step;
+        left -= step;
+    }
 }

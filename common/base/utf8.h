@@ -15,5 +15,7 @@
 size_t utf8_character(const char *text, size_t length);
 /* The longest part of text, at most `most` bytes, that does not end within a character. */
 size_t utf8_cut(const char *text, size_t length, size_t most);
+/* Puts "?" for each byte that belongs to no legal character: names on disks of others hold anything. */
+void utf8_mend(char *text);
 
 #endif

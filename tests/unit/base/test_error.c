@@ -61,6 +61,15 @@ static void a_long_text_is_cut_between_characters(void **state)
     assert_int_equal(strlen(err.text), 503);
 }
 
+static void a_text_is_always_utf8(void **state)
+{
+    struct error err;
+    error_set(&err, &FAULT_INVALID, "\"caf\xe9.vmdk\" \xff \xe2\x82 \xe2\x82\xac");
+    assert_string_equal(err.text, "\"caf?.vmdk\" ? ?? \xe2\x82\xac");
+    error_set_errno(&err, 2, "\x80");
+    assert_int_equal(err.text[0], '?');
+}
+
 static void every_fault_has_title_and_hint(void **state)
 {
     const struct fault *const faults[] = {
@@ -83,6 +92,7 @@ int main(void)
         cmocka_unit_test(a_prefix_goes_in_front_and_keeps_the_fault),
         cmocka_unit_test(a_text_may_be_made_of_itself),
         cmocka_unit_test(a_long_text_is_cut_between_characters),
+        cmocka_unit_test(a_text_is_always_utf8),
         cmocka_unit_test(every_fault_has_title_and_hint),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

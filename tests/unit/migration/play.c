@@ -31,6 +31,8 @@ static void read_job(struct play *play, const Guts__V1__JobReport *job)
         play->gone = true;
     play->reached = codec_migration_state(job->reached);
     play->resumes = job->resumes;
+    if (job->n_notes > 0)
+        snprintf(play->first_note, sizeof(play->first_note), "%s", job->notes[0]->text);
     play->run = job->token->run;
     play->done_bytes = play->read_bytes = 0;
     for (size_t i = 0; i < job->n_disks; i++) {

@@ -49,6 +49,7 @@ struct play {
     Guts__V1__Outcome outcome;
     char fault[64];
     char fault_text[512];
+    char first_note[512];
     char evidence[4096];
 };
 

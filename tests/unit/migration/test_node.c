@@ -233,6 +233,9 @@ static void a_worker_killed_in_mid_copy_goes_on_from_its_journal(void **state)
     kill(play_worker_pid(play), SIGKILL);
     AWAIT(play, play->finishes > 0);
     assert_string_equal(play->fault_text, "");
+    /* The operator learns of it though it went on: the events are made of notes. */
+    assert_ptr_equal(strstr(play->first_note, "worker_crashed"), play->first_note);
+    assert_non_null(strstr(play->first_note, "signal 9"));
     assert_int_equal(play->run, 2);
     assert_int_equal(play_count_deeds(play, "server"), 1);
     json_t *evidence = json_loads(play->evidence, 0, NULL);
