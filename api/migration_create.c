@@ -15,6 +15,8 @@
 #include "proto/fault.h"
 
 #define VMS_MOST 10000
+#define FIRST_PIECE 64 /* vms whose rows are written first */
+#define PIECE 512
 #define OPTIONS_BYTES_MOST (64u << 10)
 
 struct creation {
@@ -141,27 +143,50 @@ static bool match_is_sound(struct creation *creation, size_t index, struct error
     return true;
 }
 
-static bool match_vms(struct creation *creation, struct error *err)
+/* The vms of [from, to), and their rows behind those that there are already. */
+static bool match_piece(struct creation *creation, size_t from, size_t to, struct error *err)
 {
     struct call *call = creation->call;
+    struct vm_match *matches;
     bool sound = true;
-    if (!vm_view_match(call->store, call->arena, call->scope, &creation->source_id, creation->names,
-                       creation->count, &creation->matches, err))
+    if (!vm_view_match(call->store, call->arena, call->scope, &creation->source_id,
+                       creation->names + from, to - from, &matches, err))
         return false;
-    for (size_t i = 0; i < creation->count; i++)
+    memcpy(&creation->matches[from], matches, (to - from) * sizeof(*matches));
+    for (size_t i = from; i < to; i++)
         sound = match_is_sound(creation, i, err) && sound;
     if (sound)
         return true;
     return creation->count == 1 ? false : call_sound(call, err);
 }
 
-static void make_rows(struct creation *creation)
+/* Before the first row is written, all vms are known to be sound: one wrong vm refuses the call. Of
+ * many that is asked in the cheap way first, since the first jobs wait for it; where that finds
+ * something, or cannot tell, each vm is looked at. */
+static bool check_vms(struct creation *creation, struct error *err)
+{
+    struct call *call = creation->call;
+    bool plain = false;
+    if (creation->count <= FIRST_PIECE)
+        return match_piece(creation, 0, creation->count, err);
+    if (!vm_view_are_plain(call->store, call->arena, call->scope, &creation->source_id,
+                           creation->shared.project, creation->names, creation->count, &plain, err))
+        return false;
+    return plain || match_piece(creation, 0, creation->count, err);
+}
+
+static void begin_results(struct creation *creation)
 {
     struct arena *arena = creation->call->arena;
+    creation->matches = arena_calloc(arena, creation->count, sizeof(*creation->matches));
     creation->rows = arena_calloc(arena, creation->count, sizeof(*creation->rows));
     creation->row_of = arena_calloc(arena, creation->count, sizeof(*creation->row_of));
     creation->results = arena_calloc(arena, creation->count, sizeof(*creation->results));
-    for (size_t i = 0; i < creation->count; i++) {
+}
+
+static void make_rows(struct creation *creation, size_t from, size_t to)
+{
+    for (size_t i = from; i < to; i++) {
         const struct vm_match *match = &creation->matches[i];
         creation->row_of[i] = match->gone_at == 0 ? creation->row_count : SIZE_MAX;
         if (match->gone_at != 0)
@@ -233,20 +258,41 @@ static void write_answer(struct creation *creation)
     writer_object_end(writer);
 }
 
+static bool write_piece(struct creation *creation, size_t from, size_t to, struct error *err)
+{
+    size_t first = creation->row_count, done;
+    if (creation->matches[from].found == 0 && !match_piece(creation, from, to, err))
+        return false;
+    make_rows(creation, from, to);
+    return migration_create(creation->call->store, &creation->shared, creation->rows + first,
+                            creation->row_count - first, on_created, creation,
+                            creation->results + first, &done, err);
+}
+
+/* Piece by piece, the first one small: its jobs are placed while the rest is written. */
+static bool write_all(struct creation *creation, struct error *err)
+{
+    for (size_t from = 0, to; from < creation->count; from = to) {
+        size_t most = from == 0 ? FIRST_PIECE : PIECE;
+        to = creation->count - from < most ? creation->count : from + most;
+        if (!write_piece(creation, from, to, err))
+            return error_prefix(err, "%zu of %zu were stored; ask again for the rest", from,
+                                creation->count);
+    }
+    return true;
+}
+
 bool migration_create_serve(struct call *call, struct error *err)
 {
     static const char *const allowed[] = {"project", NULL};
     struct creation creation = {.call = call};
-    size_t done = 0;
     call_query_allow(call, allowed);
     call_query_project(call);
-    if (!call_sound(call, err) || !read_creation(&creation, err) || !match_vms(&creation, err))
+    if (!call_sound(call, err) || !read_creation(&creation, err))
         return false;
-    make_rows(&creation);
-    if (!migration_create(call->store, &creation.shared, creation.rows, creation.row_count,
-                          on_created, &creation, creation.results, &done, err))
-        return error_prefix(err, "%zu of %zu were stored; ask again for the rest", done,
-                            creation.row_count);
+    begin_results(&creation);
+    if (!check_vms(&creation, err) || !write_all(&creation, err))
+        return false;
     write_answer(&creation);
     return true;
 }

@@ -11,7 +11,6 @@
 
 #include "common/store/query.h"
 
-#define FIRST_CHUNK 64 /* small, so that placing begins at once */
 #define CHUNK 512
 #define TRIES_MOST 6
 
@@ -267,8 +266,7 @@ bool migration_create(struct store *store, const struct migration_new_shared *sh
     find_firsts(&creation, arena);
     *ret_done = 0;
     for (size_t from = 0, to; from < count; from = to) {
-        size_t most = from == 0 ? FIRST_CHUNK : CHUNK;
-        to = count - from < most ? count : from + most;
+        to = count - from < CHUNK ? count : from + CHUNK;
         if (!write_range(&creation, arena, from, to, err))
             return false;
         *ret_done = to;

@@ -30,8 +30,8 @@ struct migration_created {
     struct uuid existing;
 };
 
-/* Called after each commit with the ids that it created: the first few come early, so that the
- * scheduler can be woken while the rest is written. May be NULL. */
+/* Called after each commit with the ids that it created, so that the scheduler can be woken while the
+ * rest is written. May be NULL. */
 typedef void migration_created_handler(void *context, const struct uuid *ids, size_t count);
 
 /* Opens its own transactions, one for each few hundred rows; a chunk that met a deadlock, a duplicate

@@ -132,7 +132,7 @@ CREATE TABLE IF NOT EXISTS vms (
   KEY by_project (project, id),
   KEY by_source (source_id, id),
   KEY by_name (project, name, id),
-  KEY by_name_site (name, id)
+  KEY by_name_site (name, id, project, source_id, gone_at) -- names are checked from it alone
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 
 CREATE TABLE IF NOT EXISTS vm_disks (

@@ -176,7 +176,7 @@ static void many_are_announced_chunk_by_chunk(void **state)
     assert_int_equal(done, COUNT);
     assert_int_equal(announced.ids, COUNT);
     assert_true(announced.calls >= 3);
-    assert_true(announced.first <= 64);
+    assert_true(announced.first <= 512);
     assert_int_equal(world_number("SELECT COUNT(*) FROM migrations"), COUNT);
 }
 

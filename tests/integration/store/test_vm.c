@@ -163,12 +163,74 @@ static void thousands_of_names_are_matched(void **state)
     }
 }
 
+static bool plain(const char *project, const char *const *texts, size_t count)
+{
+    bool told;
+    OK(vm_view_are_plain(world.store, world.arena, project, NULL, "red", texts, count, &told,
+                         &world.err));
+    return told;
+}
+
+static void plain_are_those_that_name_one_vm_each(void **state)
+{
+    world_ends();
+    struct uuid web = world_vm("red", "web"), twin = world_vm("red", "twin"),
+                gone = world_vm("red", "gone"), blue = world_vm("blue", "blue");
+    world_vm("red", "twin");
+    world_vm("red", "trailing ");
+    world_vm("red", "Case");
+    world_sql("UPDATE vms SET gone_at = 7 WHERE id = %s", world_hex(&gone));
+    const char *by_id = arena_strdup(world.arena, UUID_TEXT(&twin)),
+               *gone_id = arena_strdup(world.arena, UUID_TEXT(&gone)),
+               *blue_id = arena_strdup(world.arena, UUID_TEXT(&blue)),
+               *web_id = arena_strdup(world.arena, UUID_TEXT(&web));
+    const struct {
+        const char *texts[3];
+        size_t count;
+        bool plain;
+    } cases[] = {
+        {{"web"}, 1, true},
+        {{"web", "web", by_id}, 3, true},
+        {{web_id, gone_id, "web"}, 3, true},
+        {{"web", "nobody"}, 2, false},
+        {{"twin"}, 1, false},
+        {{"gone"}, 1, false},
+        {{"blue"}, 1, false},
+        {{blue_id}, 1, false},
+        {{"trailing"}, 1, false},
+        {{"trailing ", "trailing"}, 2, false},
+        {{"case"}, 1, false},
+        {{"x' OR '1' = '1"}, 1, false},
+        {{"00000000-0000-7000-8000-000000000000"}, 1, false},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        assert_int_equal(plain(NULL, cases[i].texts, cases[i].count), cases[i].plain);
+        assert_int_equal(plain("red", cases[i].texts, cases[i].count), cases[i].plain);
+    }
+    assert_true(plain("red", NULL, 0));
+}
+
+static void thousands_are_plain_until_one_is_not(void **state)
+{
+    enum { COUNT = 1300 };
+    const char **texts = arena_calloc(world.arena, COUNT + 1, sizeof(*texts));
+    world_ends();
+    for (size_t i = 0; i < COUNT; i++) {
+        texts[i] = arena_printf(world.arena, "vm%zu", i);
+        world_vm("red", texts[i]);
+    }
+    assert_true(plain("red", texts, COUNT));
+    texts[COUNT] = "vm-of-nobody";
+    assert_false(plain("red", texts, COUNT + 1));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_vm_comes_with_its_devices_in_order), TEST(a_vm_names_its_open_migration),
         TEST(every_filter_pages_to_its_end),        TEST(names_and_ids_are_matched_in_one_call),
-        TEST(thousands_of_names_are_matched),
+        TEST(thousands_of_names_are_matched),       TEST(plain_are_those_that_name_one_vm_each),
+        TEST(thousands_are_plain_until_one_is_not),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
