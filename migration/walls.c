@@ -4,6 +4,7 @@
 #include <jansson.h>
 #include <string.h>
 
+#include "common/base/crashpoint.h"
 #include "migration/cage.h"
 #include "migration/confine.h"
 #include "migration/destination/destination.h"
@@ -59,6 +60,8 @@ bool walls_raise(const struct handover *handover, const struct assign *assign, s
     allow_all(confine, &handover->roots_write, CONFINE_READ | CONFINE_WRITE);
     if (*handover->private_key)
         confine_path(confine, handover->private_key, CONFINE_READ);
+    if (crashpoint_directory())
+        confine_path(confine, crashpoint_directory(), CONFINE_READ | CONFINE_WRITE);
     int failed = confine_enter(confine);
     return failed == 0 || error_set_errno(err, failed, "confining the worker");
 }

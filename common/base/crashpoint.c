@@ -18,9 +18,14 @@
 static int directory_fd = -1, trace_fd = -1;
 static char process_name[32];
 
+const char *crashpoint_directory(void)
+{
+    return getenv(CRASHPOINT_ENVIRONMENT);
+}
+
 void crashpoint_open(const char *process)
 {
-    const char *path = getenv(CRASHPOINT_ENVIRONMENT);
+    const char *path = crashpoint_directory();
     size_t prefix = strlen("guts-");
     if (!path)
         return;
@@ -74,18 +79,13 @@ static void arm(char *text)
     renameat(directory_fd, draft, directory_fd, text);
 }
 
-static pid_t victim(const char *action)
-{
-    return strcmp(action, "parent") == 0 ? getppid() : getpid();
-}
-
 static void act(const char *name, char *action)
 {
     fprintf(stderr, "crash point %s: %s\n", name, action);
     if (strncmp(action, "arm ", 4) == 0)
         arm(action + 4);
     else
-        kill(victim(action), strcmp(action, "stop") == 0 ? SIGSTOP : SIGKILL);
+        kill(getpid(), strcmp(action, "stop") == 0 ? SIGSTOP : SIGKILL);
 }
 
 /* Counts the pass; true when this is the one, with its action. The file is locked by the caller. */
@@ -109,7 +109,7 @@ static bool count_pass(int fd, const char *name, char line[LINE_SIZE], char **re
     snprintf(fired, sizeof(fired), "%s.fired", name);
     if (renameat(directory_fd, name, directory_fd, fired) != 0)
         return false; /* another was first */
-    snprintf(who, sizeof(who), "%d\n", (int)victim(*ret_action));
+    snprintf(who, sizeof(who), "%d\n", (int)getpid());
     if (ftruncate(fd, 0) == 0 && pwrite(fd, who, strlen(who), 0) < 0)
         return false;
     return true;

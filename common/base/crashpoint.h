@@ -8,7 +8,6 @@
  * is renamed to "….fired" (so it happens once, whoever comes first), then ACTION is done:
  *
  *     kill        SIGKILL to this process alone
- *     parent      SIGKILL to its parent: a worker goes with its daemon
  *     stop        SIGSTOP: paused until somebody wakes it
  *     arm NAME …  the rest of the line arms another point: "B, the first time after A"
  *
@@ -26,6 +25,7 @@
 #define CRASHPOINT_ENVIRONMENT "GUTS_CRASHPOINTS"
 /* Says who passes the points of this process: "worker", or a daemon's name with or without "guts-". */
 void crashpoint_open(const char *process);
+const char *crashpoint_directory(void); /* NULL: none */
 /* A point by its name and at most two details, ended by NULL. */
 void crashpoint_at(const char *point, ...) __attribute__((sentinel));
 #define crashpoint(...) crashpoint_at(__VA_ARGS__, (const char *)NULL)
@@ -34,6 +34,7 @@ static inline void crashpoint_ignore(const char *point, ...)
 {
 }
 #define crashpoint_open(process) ((void)(process))
+#define crashpoint_directory() ((const char *)NULL)
 #define crashpoint(...)                                                                            \
     do {                                                                                           \
         if (0)                                                                                     \

@@ -48,7 +48,8 @@ class Supervisor(threading.Thread):
         self.deaths = []    # (name, exit status, process id)
 
     def run(self):
-        while not self.ending.wait(0.03):
+        while not self.ending.wait(0.02):
+            self.cell.react()
             with self.lock:
                 for name, daemon in self.cell.daemons.items():
                     if name not in self.held and not daemon.alive():
@@ -83,7 +84,9 @@ class Cell(Platform):
         self.accepted, self.wishes, self.originals = {}, {}, {}  # for the invariants
         self.titles = {}    # migration: row
         self.vm_number = 0
-        self.killed = set()  # process ids that a point named
+        self.killed = set()  # process ids that a point or a reaction named
+        self.row, self.reacting, self.gone = None, None, None
+        self.changes, self.lost = {}, []  # for the invariants: nothing of that kind happens here
         self.errors = []
 
     def pool(self, name):
@@ -177,14 +180,14 @@ class Cell(Platform):
         made = answer.get("created", []) + [{"id": one["migration"]} for one in answer.get("skipped", [])]
         assert len(made) == 1, answer
         migration = made[0]["id"]
-        self.accepted[migration] = body
+        self.accepted[migration] = {**body, "between": (0, 0)}
         self.titles[migration.replace("-", "")] = row.title
         return migration
 
     def verb(self, migration, verb):
         answer, again = self.insist("POST", f"/v1/migrations/{migration}/{verb}", {}, (202,))
         if answer.status == 202:
-            self.wishes[answer["wish"]["id"]] = (verb, migration)
+            self.wishes[answer["wish"]["id"]] = (verb, migration, (0, 0))
         elif not again:
             raise AssertionError(f"{verb} {migration}: {answer}")
 
@@ -192,13 +195,10 @@ class Cell(Platform):
         answer = self.request("GET", f"/v1/migrations/{migration}", raw=True, timeout=6)
         return answer.get("state") if answer.status == 200 else None
 
-    def reach(self, migration, states, seconds=REST_SECONDS, row=None):
-        """Waits until it is there; a pause that its row asks for is made meanwhile."""
+    def reach(self, migration, states, seconds=REST_SECONDS):
         last = [None]
 
         def there():
-            if row is not None and row.action == "stop":
-                self.pause_when_fired(row)
             last[0] = self.state(migration) or last[0]
             return last[0] in states
         try:
@@ -217,23 +217,32 @@ class Cell(Platform):
         draft.write_text(json.dumps(rules))
         os.replace(draft, self.world / "control.json")
 
-    # -- a worker that stands still between answer and deed --------------------------------------
-    def pause_when_fired(self, row):
-        """Its daemon stands still with it until another node has taken over; the worker wakes first."""
-        worker = self.fired(row)
-        if worker is None or getattr(row, "paused", False):
+    # -- what follows when a worker has stopped at its point -------------------------------------
+    def react(self):
+        """Called by the supervisor, often."""
+        row = self.row
+        worker = self.fired(row) if row and row.action in REACTIONS and not self.reacting else None
+        if worker is None:
             return
-        row.paused = True
-        daemon = next((name for name in NODES if self.daemons[name].pid == parent_of(worker)), None)
-        if daemon is None:
-            self.errors.append(f"{row.title}: the paused worker {worker} has no daemon")
-            return
-        pid = self.daemons[daemon].pid
-        signal_process(pid, signal.SIGSTOP)
-        time.sleep(TAKEOVER + 2)
-        signal_process(worker, signal.SIGCONT)
-        time.sleep(0.5)
-        signal_process(pid, signal.SIGCONT)
+        node = next((name for name in NODES if self.daemons[name].pid == parent_of(worker)), None)
+        if node is None:
+            self.errors.append(f"the stopped worker {worker} has no daemon")
+        self.reacting = threading.Thread(target=REACTIONS[row.action], args=(self, node, worker), daemon=True)
+        self.reacting.start()
+
+    def begin_row(self, row):
+        self.reacting, self.gone, self.row = None, None, row
+
+    def end_row(self):
+        if self.reacting:
+            self.reacting.join(30)
+        self.row = None
+        if self.gone:
+            self.supervisor.let(self.gone)  # it comes back with what it held
+
+    def kill_node(self, node):
+        self.killed.add(self.daemons[node].pid)
+        self.daemons[node].signal(signal.SIGKILL)
 
     def check_deaths(self, row):
         with self.supervisor.lock:
@@ -250,6 +259,31 @@ def parent_of(pid):
         return None
 
 
+def kill_parent(cell, node, _worker):
+    """The worker goes with its daemon."""
+    cell.kill_node(node)
+
+
+def go_away(cell, node, _worker):
+    """The node is gone until the row's end: another takes over what stands half done."""
+    cell.supervisor.hold(node)
+    cell.gone = node
+    cell.kill_node(node)
+
+
+def pause(cell, node, worker):
+    """Its daemon stands still with it until another node has taken over; the worker wakes first."""
+    pid = cell.daemons[node].pid
+    signal_process(pid, signal.SIGSTOP)
+    time.sleep(TAKEOVER + 2)
+    signal_process(worker, signal.SIGCONT)
+    time.sleep(0.5)
+    signal_process(pid, signal.SIGCONT)
+
+
+REACTIONS = {"parent": kill_parent, "gone": go_away, "stop": pause}
+
+
 # -- the stories -----------------------------------------------------------------------------------------
 def begin(cell, row):
     if row.when == "start":
@@ -257,11 +291,11 @@ def begin(cell, row):
 
 
 def go_back(cell, row, migration, verb, end, before=("VERIFIED",)):
-    cell.reach(migration, before, row=row)
+    cell.reach(migration, before)
     if row.when == "verb":
         cell.arm(row)
     cell.verb(migration, verb)
-    cell.reach(migration, (end,), row=row)
+    cell.reach(migration, (end,))
 
 
 def rollback(cell, row):
@@ -299,6 +333,19 @@ def refresh(cell, row):
             wish = answer["wish"]["id"]
             wait_until(f"{verb} of {name} has its outcome", REST_SECONDS, lambda w=wish: cell.request(
                 "GET", f"/v1/wishes/{w}", raw=True, timeout=6).get("state") in ("done", "failed"), every=0.04)
+
+
+def cancel_there(cell, row, kind="fake"):
+    """Cancelled while the worker stands at its point, from where it comes no further."""
+    begin(cell, row)
+    migration = cell.create(kind, row)
+    wait_until("the point is reached", REST_SECONDS, lambda: cell.fired(row), every=0.02)
+    cell.verb(migration, "cancel")
+    cell.reach(migration, ("CANCELLED",))
+
+
+def local_cancel_there(cell, row):
+    cancel_there(cell, row, "local")
 
 
 def fail(cell, row):
@@ -349,13 +396,15 @@ def takeover(cell, row):
     go_back(cell, row, migration, "rollback", "ROLLED_BACK")
 
 
-STORIES = {story.__name__: story for story in (rollback, cleanup, local, local_rollback, cancel, refresh, fail,
+STORIES = {story.__name__: story for story in (rollback, cleanup, local, local_rollback, cancel, refresh,
+                                               cancel_there, local_cancel_there, fail,
                                                retry, settled, takeover)}
 
 
 def play(cell, row):
     """What went wrong, or None."""
     wrong = None
+    cell.begin_row(row)
     try:
         STORIES[row.story](cell, row)
         end = time.monotonic() + 2  # what comes by time, or right after the end of the story
@@ -365,6 +414,7 @@ def play(cell, row):
             wrong = "point not reached"
     except AssertionError as failure:
         wrong = str(failure) + ("" if cell.fired(row) else " (point not reached)")
+    cell.end_row()
     cell.disarm()
     for daemon in cell.daemons.values():
         daemon.signal(signal.SIGCONT)

@@ -22,6 +22,11 @@ TAKEN = {"migration": ("JobAssign", "LeaseRenew", "LedgerAnswer"),
 # Messages that no story brings about, with the reason.
 RARE = {"JobRefuse": "only in a race between what a node has and an assignment",
         "NodeControl": "only for a second node under one name, or an unknown one"}
+# Points at which something may stand half done at the far end.
+FORWARD = (*(f"_{place}:{step}" for place in ("step", "deed") for step in (
+    "preflight", "stop", "export", "copy", "check", "deploy", "verify")), ":intend:", ":made:", "data_flush")
+HALF_DONE = ("after_ledger_write:intend", "before_ledger_write:made", "before_ledger_write:settle", "after_deed:copy")
+GOING = ("rollback", "cleanup", "local", "local_rollback")
 LISTING = ("InventoryPage", "CatalogPage")
 RECORDS = {"worker": ("worker", "step", "identity", "chunks", "ledger", "result"),
            "migration": ("job", "run", "crash")}
@@ -38,7 +43,7 @@ VERBS = {"refresh": "refresh", "rollback": "rollback", "cleanup": "cleanup", "ca
 class Row:
     points: tuple      # the last one does it; each before arms the next
     story: str
-    action: str = "kill"
+    action: str = "kill" # kill, or what the supervisor does when the worker has stopped there
     passes: int = 1    # of the first point
     beside: tuple = () # points that are armed too: (name, action)
     when: str = "start"
@@ -52,7 +57,7 @@ class Row:
 
     def arms(self):
         """{file: line}"""
-        line = self.action
+        line = "kill" if self.action == "kill" else "stop"
         for point in reversed(self.points[1:]):
             line = f"arm {point} 1 {line}"
         return {self.points[0]: f"{self.passes} {line}", **{name: f"1 {action}" for name, action in self.beside}}
@@ -195,7 +200,7 @@ def scheduler_rows(chance):
 def api_rows():
     for place in ("before_db_commit", "after_db_commit", "before_publish:Wake", "after_publish:Wake"):
         yield Row((f"api.{place}",), "rollback")
-        yield Row((f"api.{place}", "api.before_http_answer"), "rollback") if place == "after_db_commit" else None
+    yield Row(("api.after_db_commit", "api.before_http_answer"), "rollback")
     for place in ("before_db_change", "after_db_change", "before_publish:Wake", "after_publish:Wake"):
         for story in ("rollback", "cleanup", "cancel"):
             yield Row((f"api.{place}",), story, when="verb")
@@ -205,11 +210,17 @@ def api_rows():
     yield Row(("api.after_db_change", "api.before_http_answer"), "cancel", when="verb")
 
 
-def with_daemon(row):
-    """The same, but its worker's daemon dies there."""
-    if row is None or not row.points[-1].startswith("worker.") or row.action != "kill" or row.beside:
-        return None
-    return dataclasses.replace(row, action="parent")
+def others(row):
+    """The same point of a worker, at which its daemon dies, its node goes for good, or a cancel comes."""
+    point = row.points[-1]
+    if not point.startswith("worker.") or row.action != "kill" or row.beside:
+        return
+    yield dataclasses.replace(row, action="parent")
+    forward = {"rollback": "cancel_there", "local": "local_cancel_there"}.get(row.story)
+    if forward and any(word in point for word in FORWARD):
+        yield dataclasses.replace(row, action="cancel", story=forward)
+    if row.story in GOING and any(word in point for word in HALF_DONE):
+        yield dataclasses.replace(row, action="gone")
 
 
 def all_rows(chance):
@@ -218,9 +229,8 @@ def all_rows(chance):
     for part in (step_rows(), ledger_rows(), pause_rows(), journal_rows(chance), worker_rows(), node_rows(),
                  bus_rows(chance), scheduler_rows(chance), api_rows()):
         for row in part:
-            for one in (row, with_daemon(row)):
-                if one is not None:
-                    found.setdefault(one.title, one)
+            for one in (row, *others(row)):
+                found.setdefault(one.title, one)
     used = {point.split(":")[0] for row in found.values() for point in row.points}
     known = set(read_points())
     if used != known:

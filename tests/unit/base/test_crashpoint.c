@@ -85,20 +85,6 @@ static void a_point_can_stop_instead(void **state)
     assert_true(WIFSTOPPED(status));
 }
 
-static void a_point_can_kill_the_parent(void **state)
-{
-    int status = 0;
-    arm("worker.after_step:copy", "1 parent\n");
-    pid_t pid = fork();
-    if (pid == 0) {
-        pass_in_child(1, 0);
-        _exit(0);
-    }
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_true(WIFSIGNALED(status));
-    assert_int_equal(WTERMSIG(status), SIGKILL);
-}
-
 static void a_point_can_arm_another(void **state)
 {
     arm("worker.after_step:copy", "1 arm worker.end 2 kill\n");
@@ -136,7 +122,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_point_that_is_not_armed_does_nothing, begin, end),
         cmocka_unit_test_setup_teardown(an_armed_point_kills_once_at_its_pass, begin, end),
         cmocka_unit_test_setup_teardown(a_point_can_stop_instead, begin, end),
-        cmocka_unit_test_setup_teardown(a_point_can_kill_the_parent, begin, end),
         cmocka_unit_test_setup_teardown(a_point_can_arm_another, begin, end),
         cmocka_unit_test_setup_teardown(passes_are_traced_where_there_is_a_file_for_them, begin,
                                         end),
