@@ -64,8 +64,9 @@ void copy_zero_digest(size_t length, uint8_t ret_digest[COPY_DIGEST_BYTES])
 static void pay(struct copy *copy, uint64_t bytes)
 {
     uint64_t wait_us;
-    while (!copy->ending && (wait_us = copy_throttle_pay_us(&copy->throttle, bytes,
-                                                            copy->control->bytes_per_second)) > 0) {
+    while (!copy->ending && !copy->control->stop &&
+           (wait_us = copy_throttle_pay_us(&copy->throttle, bytes,
+                                           copy->control->bytes_per_second)) > 0) {
         struct timespec pause = {0, (long)wait_us * 1000};
         nanosleep(&pause, NULL);
         copy->moved_ms = clock_mono_ms();
@@ -101,8 +102,8 @@ static bool read_piece(struct work *work, uint8_t *to, size_t length, uint64_t o
 {
     struct copy *copy = work->copy;
     pay(copy, length);
-    if (copy->ending)
-        return error_set(err, &FAULT_CANCELLED, "the copy ends");
+    if (copy->ending || copy->control->stop)
+        return error_set(err, &FAULT_CANCELLED, "the copy was asked to stop");
     if (!read_bytes(work, to, length, offset, err))
         return false;
     copy->control->read_bytes += length;

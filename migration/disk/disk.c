@@ -66,6 +66,22 @@ const char *disk_identity(const struct disk *disk)
     return disk->identity != NULL ? disk->identity : "";
 }
 
+char *disk_identify(struct disk *disk)
+{
+    return disk->ops->identify != NULL ? disk->ops->identify(disk) : NULL;
+}
+
+bool disk_identity_check(struct disk *disk, struct error *err)
+{
+    char *now = disk_identify(disk);
+    bool same = now == NULL || strcmp(now, disk_identity(disk)) == 0;
+    if (!same)
+        error_set(err, &FAULT_SOURCE_CHANGED, "%s was changed while it was read: %s, then %s",
+                  disk->description, disk_identity(disk), now);
+    free(now);
+    return same;
+}
+
 static bool range_check(const struct disk *disk, uint64_t offset, uint64_t length,
                         struct error *err)
 {

@@ -67,5 +67,7 @@ void disk_closep(struct disk **disk);
 /* What identifies the bytes at a source (inode, size, mtime; ETag; snapshot id), one line; compared
  * before a copy is resumed and again at its end. */
 const char *disk_identity(const struct disk *disk);
+/* Is it still so? FAULT_SOURCE_CHANGED; true also where nobody can tell (an NBD export). */
+bool disk_identity_check(struct disk *disk, struct error *err) MUST_CHECK;
 
 #endif

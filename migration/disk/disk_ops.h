@@ -31,6 +31,8 @@ struct disk_ops {
                         uint64_t offset, struct error *err);
     bool (*pack_rooms)(struct disk *disk, uint64_t offset, size_t count, uint32_t *ret_rooms,
                        struct error *err);
+    /* What the identity would be if the disk were opened now; heap, NULL: cannot be told. */
+    char *(*identify)(struct disk *disk);
     /* Makes calls that wait for a peer return soon with an error, and later ones at once. Called by
      * another thread while they run. Without it, calls are taken to end by themselves. */
     void (*interrupt)(struct disk *disk);
@@ -52,6 +54,7 @@ struct disk {
 /* Takes description and identity. */
 void disk_init(struct disk *disk, const struct disk_ops *ops, char *description, char *identity,
                uint64_t size_bytes, enum disk_access access, unsigned parallel);
-void disk_fini(struct disk *disk); /* called by disk_close after ops->close's own work */
+char *disk_identify(struct disk *disk); /* of an inner disk, for wrappers */
+void disk_fini(struct disk *disk);      /* called by disk_close after ops->close's own work */
 
 #endif

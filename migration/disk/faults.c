@@ -19,6 +19,7 @@ struct disk_faulty {
 void disk_faults_init(struct disk_faults *faults)
 {
     faults->fail_read_at = faults->hang_read_at = faults->room_bytes = UINT64_MAX;
+    faults->fail_write_at = faults->hang_write_at = UINT64_MAX;
     faults->fail_flush = false;
     faults->read_count = faults->read_bytes = faults->flush_count = 0;
     faults->written_bytes = faults->zeroed_bytes = 0;
@@ -56,6 +57,11 @@ static bool faulty_write(struct disk *disk, const void *data, size_t length, uin
                          struct error *err)
 {
     struct disk_faulty *faulty = (struct disk_faulty *)disk;
+    if (covers(faulty->faults->hang_write_at, offset, length))
+        return hang(faulty, err);
+    if (covers(faulty->faults->fail_write_at, offset, length))
+        return error_set(err, &FAULT_IO, "%s: unwritable at %" PRIu64, disk->description,
+                         (uint64_t)faulty->faults->fail_write_at);
     uint64_t written = atomic_fetch_add(&faulty->faults->written_bytes, length) + length;
     if (written > atomic_load(&faulty->faults->room_bytes))
         return error_set(err, &FAULT_NO_SPACE, "%s: full", disk->description);
@@ -86,6 +92,11 @@ static bool faulty_flush(struct disk *disk, struct error *err)
     return disk_flush(faulty->inner, err);
 }
 
+static char *faulty_identify(struct disk *disk)
+{
+    return disk_identify(((struct disk_faulty *)disk)->inner);
+}
+
 static void faulty_interrupt(struct disk *disk)
 {
     struct disk_faulty *faulty = (struct disk_faulty *)disk;
@@ -111,6 +122,7 @@ static const struct disk_ops reader_ops = {
     .read = faulty_read,
     .close = faulty_close,
     .extents = faulty_extents,
+    .identify = faulty_identify,
     .interrupt = faulty_interrupt,
 };
 static const struct disk_ops writer_ops = {

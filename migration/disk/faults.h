@@ -15,8 +15,10 @@
 struct disk_faults {
     _Atomic uint64_t
         fail_read_at; /* a read that covers this offset is FAULT_IO; UINT64_MAX: none */
-    _Atomic uint64_t hang_read_at; /* one that never comes back until disk_interrupt */
-    _Atomic uint64_t room_bytes;   /* writes beyond so many bytes are FAULT_NO_SPACE */
+    _Atomic uint64_t hang_read_at;  /* one that never comes back until disk_interrupt */
+    _Atomic uint64_t fail_write_at; /* the same for writes */
+    _Atomic uint64_t hang_write_at;
+    _Atomic uint64_t room_bytes; /* writes beyond so many bytes are FAULT_NO_SPACE */
     _Atomic bool fail_flush;
     _Atomic uint64_t read_count; /* counted: calls of read */
     _Atomic uint64_t read_bytes;

@@ -11,6 +11,7 @@
 #include "common/base/memory.h"
 #include "migration/disk/disk_ops.h"
 #include "migration/disk/nbd_inner.h"
+#include "migration/disk/raw.h"
 #include "proto/fault.h"
 
 #define CONNECT_MOST_MS 30000u
@@ -26,6 +27,7 @@ struct disk_nbd {
     bool has_status;
     bool has_zero;
     struct qemu_process *process;
+    int identity_fd;
     pthread_mutex_t lock; /* of the idle list */
     pthread_cond_t given;
     struct nbd_handle *idle[NBD_CONNECTIONS];
@@ -244,10 +246,17 @@ static void nbd_close_disk(struct disk *disk)
     struct disk_nbd *nbd = (struct disk_nbd *)disk;
     struct error ignored = {0}; /* nothing was promised */
     (void)nbd_end(nbd, &ignored);
+    fd_closep(&nbd->identity_fd);
     pthread_cond_destroy(&nbd->given);
     pthread_mutex_destroy(&nbd->lock);
     disk_fini(disk);
     free(nbd);
+}
+
+static char *nbd_identify(struct disk *disk)
+{
+    int fd = ((struct disk_nbd *)disk)->identity_fd;
+    return fd >= 0 ? raw_identity(fd) : NULL;
 }
 
 static const struct disk_ops reader_ops = {
@@ -255,6 +264,7 @@ static const struct disk_ops reader_ops = {
     .read = nbd_read,
     .close = nbd_close_disk,
     .extents = nbd_extents,
+    .identify = nbd_identify,
     .interrupt = nbd_interrupt,
 };
 static const struct disk_ops writer_ops = {
@@ -322,6 +332,7 @@ bool nbd_open(const struct nbd_plan *plan, struct disk **ret_disk, struct error 
 {
     struct disk_nbd *nbd = xcalloc(1, sizeof(*nbd));
     nbd->process = plan->process;
+    nbd->identity_fd = plan->identity_fd;
     pthread_mutex_init(&nbd->lock, NULL);
     pthread_cond_init(&nbd->given, NULL);
     disk_init(&nbd->disk, plan->writable ? &writer_ops : &reader_ops, plan->description,
@@ -356,6 +367,7 @@ bool disk_nbd_open(const char *uri, bool writable, struct disk **ret_disk, struc
     struct nbd_plan plan = {.address = {.uri = uri},
                             .writable = writable,
                             .description = xasprintf("nbd %s", uri),
-                            .identity = xasprintf("nbd %s", uri)};
+                            .identity = xasprintf("nbd %s", uri),
+                            .identity_fd = -1};
     return nbd_open(&plan, ret_disk, err);
 }

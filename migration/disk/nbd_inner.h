@@ -23,6 +23,7 @@ struct nbd_plan {
     bool writable;
     char *description;            /* taken */
     char *identity;               /* taken */
+    int identity_fd;              /* taken: the file that it tells of; -1: none */
     struct qemu_process *process; /* taken: ended with the disk; NULL: none */
 };
 /* What the plan gives is taken, on failure too. */

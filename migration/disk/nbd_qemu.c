@@ -313,6 +313,7 @@ bool disk_qemu_open(const struct disk_qemu_plan *plan, struct disk **ret_disk, s
         .writable = plan->writable,
         .description = xasprintf("%s %s", plan->format, name),
         .identity = plan->identity != NULL ? xstrdup(plan->identity) : raw_identity(image_fd),
+        .identity_fd = plan->identity == NULL ? fcntl(image_fd, F_DUPFD_CLOEXEC, 3) : -1,
         .process = process,
     };
     bool ok = nbd_open(&nbd, ret_disk, err);

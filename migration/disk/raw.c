@@ -145,6 +145,11 @@ static bool raw_flush(struct disk *disk, struct error *err)
     return error_set_errno(err, errno, "%s: cannot flush", disk->description);
 }
 
+static char *raw_identify(struct disk *disk)
+{
+    return raw_identity(((struct disk_raw *)disk)->fd);
+}
+
 static void raw_close(struct disk *disk)
 {
     struct disk_raw *raw = (struct disk_raw *)disk;
@@ -159,6 +164,7 @@ static const struct disk_ops raw_reader = {
     .read = raw_read,
     .close = raw_close,
     .extents = raw_extents,
+    .identify = raw_identify,
 };
 static const struct disk_ops raw_writer = {
     .name = "raw",

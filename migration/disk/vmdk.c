@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <xxhash.h>
 
 #include "common/base/file.h"
@@ -291,25 +292,19 @@ static void vmdk_interrupt(struct disk *disk)
     }
 }
 
-static const struct disk_ops vmdk_ops = {
-    .name = "vmdk",
-    .read = vmdk_read,
-    .close = vmdk_close,
-    .extents = vmdk_extents,
-    .read_packs = vmdk_read_packs,
-    .pack_rooms = vmdk_pack_rooms,
-    .interrupt = vmdk_interrupt,
-};
-
-/* One line for all files: which they are, how long, when changed. */
+/* One line for all files: which they are, how long, when changed until now. */
 static char *chain_identity(const struct vmdk_chain *chain)
 {
     XXH3_state_t *state = XXH3_createState();
     XXH3_128bits_reset(state);
     for (size_t i = 0; i < chain->file_count; i++) {
         const struct vmdk_file *file = chain->files[i];
+        struct stat about = {0};
+        if (file->fd >= 0 && fstat(file->fd, &about) < 0)
+            about.st_mtim.tv_sec = -1;
+        int64_t mtime_ns = (int64_t)about.st_mtim.tv_sec * 1000000000 + about.st_mtim.tv_nsec;
         uint64_t facts[] = {file->device, file->inode, file->size_bytes, file->start_bytes,
-                            (uint64_t)file->mtime_ns};
+                            (uint64_t)mtime_ns};
         XXH3_128bits_update(state, file->name, strlen(file->name) + 1);
         XXH3_128bits_update(state, facts, sizeof(facts));
     }
@@ -318,6 +313,25 @@ static char *chain_identity(const struct vmdk_chain *chain)
     return xasprintf("vmdk %zu files %016" PRIx64 "%016" PRIx64, chain->file_count, digest.high64,
                      digest.low64);
 }
+
+static char *vmdk_identify(struct disk *disk)
+{
+    const struct vmdk_chain *chain = &((struct disk_vmdk *)disk)->chain;
+    if (chain->files[0]->bytes != NULL)
+        return disk_identify(chain->files[0]->bytes);
+    return chain_identity(chain);
+}
+
+static const struct disk_ops vmdk_ops = {
+    .name = "vmdk",
+    .read = vmdk_read,
+    .close = vmdk_close,
+    .extents = vmdk_extents,
+    .read_packs = vmdk_read_packs,
+    .pack_rooms = vmdk_pack_rooms,
+    .identify = vmdk_identify,
+    .interrupt = vmdk_interrupt,
+};
 
 static struct disk_vmdk *vmdk_new(void)
 {

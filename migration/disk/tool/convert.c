@@ -41,7 +41,7 @@ bool tool_copy(struct disk *from, struct disk *to, bool to_is_zero,
         .context = digests,
     };
     struct tool_progress *progress = options->progress ? tool_progress_begin(&control) : NULL;
-    bool ok = copy_run(&plan, err);
+    bool ok = copy_run(&plan, err) && disk_identity_check(from, err);
     tool_progress_end(progress);
     return ok;
 }

@@ -88,7 +88,7 @@ static struct copy_digests *read_digests(const char *name, const struct tool_opt
     struct copy_digests *digests = tool_digests_new(disk_size_bytes(disk));
     *ret_size = disk_size_bytes(disk);
     struct tool_progress *progress = options->progress ? tool_progress_begin(&control) : NULL;
-    bool ok = copy_digests_read(digests, disk, &control, err);
+    bool ok = copy_digests_read(digests, disk, &control, err) && disk_identity_check(disk, err);
     tool_progress_end(progress);
     if (ok)
         return digests;
@@ -121,8 +121,8 @@ int tool_compare(const char *a, const char *b, const struct tool_options *option
     struct copy_control control = {0};
     struct tool_options other = *options;
     other.from_format = NULL;
-    bool ok =
-        tool_open_source(b, &other, &disk, &err) && copy_verify(disk, digests, &control, &err);
+    bool ok = tool_open_source(b, &other, &disk, &err) &&
+              copy_verify(disk, digests, &control, &err) && disk_identity_check(disk, &err);
     copy_digests_free(digests);
     if (ok) {
         puts("identical");

@@ -68,6 +68,23 @@ static void zeroed_ranges_give_their_room_back(void **state)
     close(fd);
 }
 
+static void a_file_that_is_written_to_is_no_longer_the_same(void **state)
+{
+    struct error err = {0};
+    int fd = file_new();
+    assert_int_equal(ftruncate(fd, MEGABYTE), 0);
+    const struct timespec long_ago[2] = {{1, 0}, {1, 0}};
+    assert_int_equal(futimens(fd, long_ago), 0);
+    struct disk *disk = NULL;
+    assert_true(disk_raw_open(&(struct disk_raw_plan){.fd = dup(fd)}, &disk, &err));
+    assert_true(disk_identity_check(disk, &err));
+    assert_int_equal(pwrite(fd, "x", 1, 5), 1);
+    assert_false(disk_identity_check(disk, &err));
+    assert_ptr_equal(err.fault, &FAULT_SOURCE_CHANGED);
+    disk_close(disk);
+    close(fd);
+}
+
 static void a_range_beyond_the_disk_is_refused(void **state)
 {
     struct error err = {0};
@@ -107,6 +124,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(holes_of_a_file_are_told_as_holes),
         cmocka_unit_test(zeroed_ranges_give_their_room_back),
+        cmocka_unit_test(a_file_that_is_written_to_is_no_longer_the_same),
         cmocka_unit_test(a_range_beyond_the_disk_is_refused),
         cmocka_unit_test(a_part_of_a_file_is_a_disk_of_its_own),
     };

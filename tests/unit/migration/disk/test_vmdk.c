@@ -143,6 +143,11 @@ static void a_child_shows_its_parent_where_it_has_nothing(void **state)
     assert_int_equal(extents[1].kind, DISK_EXTENT_ZERO);
     assert_int_equal(extents[2].kind, DISK_EXTENT_HOLE);
     assert_int_equal(extents[2].length, (64u << 20) - 2 * 65536);
+    assert_true(disk_identity_check(disk, &err));
+    const struct timespec long_ago[2] = {{1, 0}, {1, 0}};
+    assert_int_equal(utimensat(directory_fd, "parent.vmdk", long_ago, 0), 0);
+    assert_false(disk_identity_check(disk, &err)); /* each file of the chain counts */
+    assert_ptr_equal(err.fault, &FAULT_SOURCE_CHANGED);
     disk_close(disk);
     CLEANUP(arena_freep) struct arena *arena = arena_new();
     struct disk_vmdk_info info;
