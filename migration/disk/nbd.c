@@ -41,9 +41,11 @@ static bool nbd_fail(struct error *err, const char *description, const char *wha
     const char *text = nbd_get_error();
     if (number == ENOSPC)
         return error_set(err, &FAULT_NO_SPACE, "%s: %s: no space at the server", description, what);
-    return error_set(err,
-                     number == ENOTCONN || number == ECONNRESET ? &FAULT_UNAVAILABLE : &FAULT_IO,
-                     "%s: %s: %s", description, what, text != NULL ? text : strerror(number));
+    bool away = number == ENOTCONN || number == ECONNRESET || number == ECONNREFUSED ||
+                number == EHOSTUNREACH || number == ENETUNREACH || number == ETIMEDOUT ||
+                number == EPIPE;
+    return error_set(err, away ? &FAULT_UNAVAILABLE : &FAULT_IO, "%s: %s: %s", description, what,
+                     text != NULL ? text : strerror(number));
 }
 
 static struct nbd_handle *handle_take(struct disk_nbd *nbd)
@@ -339,6 +341,8 @@ bool nbd_open(const struct nbd_plan *plan, struct disk **ret_disk, struct error 
               plan->identity, 0, DISK_RANDOM, 1);
     struct nbd_handle *handle = NULL;
     if (!connect_one(&plan->address, plan->description, &handle, err)) {
+        if (plan->process != NULL) /* it knows better */
+            (void)qemu_process_is_ending(plan->process, err);
         nbd_close_disk(&nbd->disk);
         return false;
     }

@@ -31,7 +31,7 @@ bool nbd_open(const struct nbd_plan *plan, struct disk **ret_disk, struct error 
 
 /* Ends it (SIGTERM, then SIGKILL) and frees. False when it did not end cleanly. */
 bool qemu_process_end(struct qemu_process *process, struct error *err) MUST_CHECK;
-/* Has it ended? Then err says with what last words. */
-bool qemu_process_is_gone(struct qemu_process *process, struct error *err);
+/* Has it ended, or does it within a second? Then err says with what last words. */
+bool qemu_process_is_ending(struct qemu_process *process, struct error *err);
 
 #endif

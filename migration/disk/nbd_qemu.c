@@ -30,6 +30,7 @@
 #define TOOL "/usr/bin/qemu-nbd"
 #define START_MOST_MS 20000u
 #define END_MOST_MS 30000u
+#define ENDING_MOST_MS 1000u
 #define TICK_MS 10u
 #define IMAGE_FD 3
 #define DIRECTORY_FD 4
@@ -50,7 +51,7 @@ static bool reap(struct qemu_process *process)
     return process->reaped;
 }
 
-bool qemu_process_is_gone(struct qemu_process *process, struct error *err)
+static bool is_gone(struct qemu_process *process, struct error *err)
 {
     if (!reap(process))
         return false;
@@ -70,6 +71,11 @@ static bool wait_for_end(struct qemu_process *process, uint64_t most_ms)
         usleep(TICK_MS * 1000);
     }
     return true;
+}
+
+bool qemu_process_is_ending(struct qemu_process *process, struct error *err)
+{
+    return wait_for_end(process, ENDING_MOST_MS) && is_gone(process, err);
 }
 
 bool qemu_process_end(struct qemu_process *process, struct error *err)
@@ -238,7 +244,7 @@ static bool answers(const struct qemu_process *process)
 static bool process_await(struct qemu_process *process, struct error *err)
 {
     for (uint64_t until_ms = clock_mono_ms() + START_MOST_MS; !answers(process);) {
-        if (qemu_process_is_gone(process, err))
+        if (is_gone(process, err))
             return false;
         if (clock_mono_ms() > until_ms)
             return error_set(err, &FAULT_TIMEOUT, "qemu-nbd does not listen");

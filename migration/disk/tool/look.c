@@ -88,7 +88,9 @@ static struct copy_digests *read_digests(const char *name, const struct tool_opt
     struct copy_digests *digests = tool_digests_new(disk_size_bytes(disk));
     *ret_size = disk_size_bytes(disk);
     struct tool_progress *progress = options->progress ? tool_progress_begin(&control) : NULL;
+    tool_watch_signals(&control);
     bool ok = copy_digests_read(digests, disk, &control, err) && disk_identity_check(disk, err);
+    tool_watch_signals(NULL);
     tool_progress_end(progress);
     if (ok)
         return digests;

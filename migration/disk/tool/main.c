@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
 #include <getopt.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "common/base/log.h"
+#include "common/base/memory.h"
 #include "migration/disk/tool/tool.h"
 
 static const char help[] =
@@ -140,6 +144,24 @@ static int usage(void)
     return 2;
 }
 
+/* What was asked for and would not happen is refused. */
+static bool check_convert(const char *to, const struct tool_options *options)
+{
+    const char *wrong = NULL;
+    bool is_qcow2 = strcmp(options->to_format, "qcow2") == 0;
+    if (!is_qcow2 && strcmp(options->to_format, "raw") != 0)
+        wrong = "--to takes raw or qcow2";
+    else if (options->compression != DISK_QCOW2_PLAIN && !is_qcow2)
+        wrong = "--compress is for --to qcow2";
+    else if (options->sha512 && !tool_is_stream(to))
+        wrong = "--sha512 is for streams: to - or http";
+    else if (options->to_is_old && tool_is_stream(to))
+        wrong = "--no-create is not for streams";
+    if (wrong != NULL)
+        fprintf(stderr, "guts-disk: %s\n", wrong);
+    return wrong == NULL;
+}
+
 static int run(int count, char **words, const struct tool_options *options)
 {
     const char *command = count > 0 ? words[0] : "";
@@ -151,23 +173,68 @@ static int run(int count, char **words, const struct tool_options *options)
         return tool_digest(words[1], options);
     if (count == 3 && strcmp(command, "compare") == 0)
         return tool_compare(words[1], words[2], options);
+    if (count == 3 && strcmp(command, "convert") == 0 && !check_convert(words[2], options))
+        return 2;
     if (count == 3 && strcmp(command, "convert") == 0)
         return tool_convert(words[1], words[2], options);
     return usage();
 }
 
+/* The copy that a signal stops. */
+static struct copy_control *_Atomic steered;
+
+static void stop_copy(int number)
+{
+    struct copy_control *control = steered;
+    if (control != NULL)
+        control->stop = true;
+}
+
+void tool_watch_signals(struct copy_control *control)
+{
+    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
+    struct sigaction action = {.sa_handler = control != NULL ? stop_copy : SIG_DFL,
+                               .sa_flags = (int)SA_RESETHAND | SA_RESTART};
+    steered = control;
+    for (size_t i = 0; i < COUNT_OF(numbers); i++)
+        sigaction(numbers[i], &action, NULL);
+}
+
+/* A broken pipe and a file that may not grow are errors to be told. A disk in many files needs many
+ * descriptors. */
+static void set_limits(void)
+{
+    struct rlimit files;
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &files);
+    }
+}
+
+/* What was printed may have gone nowhere. */
+static int check_output(int code)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return code;
+    fprintf(stderr, "guts-disk: cannot write to standard output: %s\n", strerror(errno));
+    return 2;
+}
+
 int main(int argc, char **argv)
 {
     struct tool_options options = {.to_format = "raw"};
+    set_limits();
     log_open("guts-disk", LOG_WARN_LEVEL);
     for (int letter;
          (letter = getopt_long(argc, argv, "f:O:c::ndphV", options_known, NULL)) != -1;) {
         if (letter == 'h' || letter == 'V') {
             fputs(letter == 'h' ? help : "guts-disk " GUTS_VERSION "\n", stdout);
-            return 0;
+            return check_output(0);
         }
         if (!take_option(letter, optarg, &options))
             return usage();
     }
-    return run(argc - optind, argv + optind, &options);
+    return check_output(run(argc - optind, argv + optind, &options));
 }

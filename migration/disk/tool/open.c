@@ -7,6 +7,7 @@
 #include <libgen.h>
 #include <linux/openat2.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -142,18 +143,28 @@ static bool open_qcow2(const char *name, int fd, const struct tool_options *opti
                               : disk_qcow2_create(&plan, ret_disk, err);
 }
 
-bool tool_open_target(const char *name, const struct tool_options *options, struct disk *from,
-                      struct disk **ret_disk, bool *ret_is_zero, struct error *err)
+/* A file that is made anew, or what stands there: a device keeps what it held. */
+static int open_file(const char *name, bool is_old, struct tool_target *target)
 {
-    if (strncmp(name, "nbd", 3) == 0 && strstr(name, "://") != NULL) {
-        *ret_is_zero = false;
+    int fd = is_old ? -1 : open(name, O_RDWR | O_CLOEXEC | O_CREAT | O_EXCL, 0666);
+    struct stat about;
+    target->is_new = fd >= 0;
+    if (fd < 0 && (is_old || errno == EEXIST))
+        fd = open(name, O_RDWR | O_CLOEXEC);
+    target->is_zero = !is_old && fd >= 0 && fstat(fd, &about) == 0 && S_ISREG(about.st_mode);
+    return fd;
+}
+
+bool tool_open_target(const char *name, const struct tool_options *options, struct disk *from,
+                      struct tool_target *ret_target, struct error *err)
+{
+    struct disk **ret_disk = &ret_target->disk;
+    *ret_target = (struct tool_target){.disk = NULL};
+    if (strncmp(name, "nbd", 3) == 0 && strstr(name, "://") != NULL)
         return disk_nbd_open(name, true, ret_disk, err);
-    }
-    int flags = O_RDWR | O_CLOEXEC | (options->to_is_old ? 0 : O_CREAT);
-    int fd = open(name, flags, 0666);
+    int fd = open_file(name, options->to_is_old, ret_target);
     if (fd < 0)
         return error_set_errno(err, errno, "cannot open \"%s\"", name);
-    *ret_is_zero = !options->to_is_old;
     if (strcmp(options->to_format, "qcow2") == 0)
         return open_qcow2(name, fd, options, from, ret_disk, err);
     struct disk_raw_plan plan = {

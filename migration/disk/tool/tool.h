@@ -31,8 +31,15 @@ bool tool_open_source(const char *name, const struct tool_options *options, stru
 bool tool_is_stream(const char *name);
 /* Copies into a stream and prints what options ask for. */
 int tool_convert_stream(struct disk *from, const char *name, const struct tool_options *options);
+struct tool_target {
+    struct disk *disk;
+    bool is_zero; /* where nothing was written yet */
+    bool is_new;  /* a file that did not stand there before; on failure too */
+};
 bool tool_open_target(const char *name, const struct tool_options *options, struct disk *from,
-                      struct disk **ret_disk, bool *ret_is_zero, struct error *err) MUST_CHECK;
+                      struct tool_target *ret_target, struct error *err) MUST_CHECK;
+/* An interrupt or a request to end stops the copy that this steers (NULL: none); a second one kills. */
+void tool_watch_signals(struct copy_control *control);
 
 /* A bar on standard error while a copy runs. */
 struct tool_progress;

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""guts-disk in bad company: wrong words, interrupts, full disks. It says what is wrong, exits with 2 and
+leaves no half file that looks like a whole one."""
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+TOP = Path(__file__).resolve().parents[2]
+TOOL = Path(os.environ.get("GUTS_BUILD", TOP / "build")) / "migration/disk/tool/guts-disk"
+SIZE = 24 << 20
+
+
+@pytest.fixture
+def raw(tmp_path):
+    (tmp_path / "a.raw").write_bytes(os.urandom(SIZE))
+    return tmp_path / "a.raw"
+
+
+def fails(*words, **more):
+    done = subprocess.run([str(word) for word in words], text=True, capture_output=True, timeout=60, **more)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert done.stderr.startswith("guts-disk: "), done.stderr
+    return done.stderr
+
+
+@pytest.mark.parametrize("words,told", [
+    ([], "see guts-disk --help"), (["frob", "x"], "see guts-disk --help"), (["info"], "see guts-disk --help"),
+    (["info", "nowhere"], "not_found"), (["info", "/tmp"], "neither a regular file"),
+    (["digest", "-f", "vdi", "a.raw"], "disk_invalid: a.raw: qemu-nbd ended"),
+    (["digest", "-f", "frob", "a.raw"], "is no format"), (["convert", "-O", "vmdk", "a.raw", "b"], "--to takes"),
+    (["convert", "-c", "a.raw", "b"], "--compress is for"), (["convert", "--sha512", "a.raw", "b"], "--sha512 is for"),
+    (["convert", "a.raw", "./a.raw"], "are one file"), (["convert", "a.raw", "nowhere/b"], "not_found"),
+    (["--rate", "x", "info", "a.raw"], "is not a number"), (["compare", "a.raw", "nowhere"], "not_found"),
+    (["digest", "nbd://127.0.0.1:1/x"], "unavailable"), (["digest", "http://127.0.0.1:1/x"], "unavailable"),
+])
+def test_wrong_words_are_named(words, told, raw):
+    assert told in fails(TOOL, *words, cwd=raw.parent)
+    assert raw.stat().st_size == SIZE
+    assert [path.name for path in raw.parent.iterdir()] == ["a.raw"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("format", ["raw", "qcow2"])
+def test_an_interrupted_copy_leaves_nothing_that_it_made(format, number, raw, tmp_path):
+    (tmp_path / "old").touch()
+    for name in ["new", "old"]:
+        out = tmp_path / name
+        copy = subprocess.Popen([TOOL, "convert", "--rate", "2", "-O", format, raw, out],
+                                stderr=subprocess.PIPE, text=True)
+        end = time.monotonic() + 30
+        while time.monotonic() < end and not (out.exists() and out.stat().st_blocks > 512):
+            assert copy.poll() is None
+            time.sleep(0.02)
+        copy.send_signal(number)
+        told = copy.communicate(timeout=20)[1]
+        assert copy.returncode == 2 and "cancelled" in told
+        assert out.exists() == (name == "old")
+        assert ("holds a part of the copy" in told) == (name == "old")
+
+
+@pytest.mark.parametrize("format", ["raw", "qcow2"])
+def test_a_file_that_may_not_grow_is_an_error_and_goes(format, raw, tmp_path):
+    told = fails("sh", "-c", f'ulimit -f 20000; exec "$0" convert -O {format} "$1" "$2"', TOOL, raw, tmp_path / "out")
+    assert "File too large" in told
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("words", ['digest "$1"', '--help', 'map "$1"', 'convert "$1" -', 'convert -O qcow2 "$1" -'])
+def test_output_that_goes_nowhere_is_an_error(words, raw):
+    assert "No space left" in fails("sh", "-c", f'exec "$0" {words} > /dev/full', TOOL, raw)
+
+
+def test_a_full_filesystem_is_an_error_and_the_half_file_goes(raw, tmp_path):
+    (tmp_path / "small").mkdir()
+    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "none", tmp_path / "small"], capture_output=True)
+    if made.returncode != 0:
+        pytest.skip("no filesystem may be mounted")
+    try:
+        for format in ["raw", "qcow2"]:
+            assert "no_space" in fails(TOOL, "convert", "-O", format, raw, tmp_path / "small/out")
+            assert not (tmp_path / "small/out").exists()
+    finally:
+        subprocess.run(["umount", tmp_path / "small"], check=True)
