@@ -20,7 +20,8 @@
  * so that a later change of the path leads nowhere else. */
 struct root {
     char *path; /* normal form: no trailing slash but "/" itself */
-    int fd;
+    int fd;     /* -1: it could not be opened (a filesystem that is not mounted now) */
+    int number; /* errno of that */
 };
 struct root_list {
     struct root *items;
@@ -139,9 +140,13 @@ static bool open_in_list(const struct root_list *list, const char *path, int fla
     if (!normalize(path, normal, err))
         return false;
     for (size_t i = 0; i < list->count; i++) {
-        const char *rest = rest_beneath(&list->items[i], normal);
+        const struct root *root = &list->items[i];
+        const char *rest = rest_beneath(root, normal);
+        if (rest != NULL && root->fd < 0)
+            return error_set(err, &FAULT_IO, "cannot open the root \"%.300s\": %s", root->path,
+                             strerror(root->number));
         if (rest != NULL)
-            return open_checked(list->items[i].fd, rest, normal, flags, mode, resolve, ret_fd, err);
+            return open_checked(root->fd, rest, normal, flags, mode, resolve, ret_fd, err);
     }
     return error_set(err, &FAULT_PATH_OUTSIDE, "\"%.300s\" lies beneath no root of this node",
                      normal);
@@ -181,10 +186,9 @@ static bool open_list(const struct conf_strings *paths, struct root_list *list, 
             return error_set(err, &FAULT_CONFIG, "the root \"%.300s\" is no absolute plain path",
                              paths->items[i]);
         int fd = open(normal, O_PATH | O_DIRECTORY | O_CLOEXEC);
-        if (fd < 0)
-            return error_set(err, &FAULT_CONFIG, "cannot open the root \"%.300s\": %s", normal,
-                             strerror(errno));
-        list->items[list->count++] = (struct root){.path = xstrdup(normal), .fd = fd};
+        /* It may come back; and what lies beneath the others does not wait for it. */
+        list->items[list->count++] =
+            (struct root){.path = xstrdup(normal), .fd = fd, .number = fd < 0 ? errno : 0};
     }
     return true;
 }

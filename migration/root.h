@@ -19,7 +19,8 @@
 struct roots;
 /* `read` roots serve sources, `write` roots destinations. `urls` are prefixes
  * ("https://images.example.org/", "http://10.0.0.0/8:8080/" is not: prefixes are literal); the
- * host, once resolved, is checked to be no loopback or link-local address unless listed literally. */
+ * host, once resolved, is checked to be no loopback or link-local address unless listed literally.
+ * A root that cannot be opened is no fault yet: paths beneath it then give FAULT_IO. */
 bool roots_open(const struct conf_strings *read, const struct conf_strings *write,
                 const struct conf_strings *urls, struct roots **ret_roots,
                 struct error *err) MUST_CHECK;

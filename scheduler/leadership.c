@@ -11,6 +11,7 @@
 #include "proto/topology.h"
 #include "scheduler/gauge.h"
 #include "scheduler/picture_load.h"
+#include "scheduler/tick.h"
 
 static const struct bus_queue *scheduler_queue(void)
 {
@@ -32,6 +33,8 @@ static bool may_take(const struct scheduler *scheduler, const struct leader_row 
 {
     uint64_t silent_us =
         row->database_at > row->renewed_at ? row->database_at - row->renewed_at : 0;
+    if (clock_mono_ms() < scheduler->aside_until_ms)
+        return false;
     return row->holder[0] == '\0' || silent_us / 1000 >= scheduler->settings->leader_timeout_ms;
 }
 
@@ -80,6 +83,9 @@ static bool begin_term(struct scheduler *scheduler, const struct leader_row *row
         leadership_release(scheduler);
         return false;
     }
+    struct bus_stats stats;
+    bus_stats(scheduler->bus, &stats);
+    broker_watch_begin(&scheduler->broker, &stats, clock_mono_ms());
     scheduler->leads = scheduler->look_now = true;
     metric_set(&gauge_leader, 1);
     bus_consume(scheduler->bus, scheduler_queue());
@@ -211,4 +217,21 @@ void leadership_release(struct scheduler *scheduler)
         log_debug("leadership_unreleased", "%s", err.text);
     scheduler->leads = false;
     metric_set(&gauge_leader, 0);
+}
+
+bool leadership_keeps_broker(struct scheduler *scheduler)
+{
+    struct bus_stats stats;
+    bool probe;
+    uint64_t now_ms = clock_mono_ms(), timeout_ms = scheduler->settings->leader_timeout_ms;
+    bus_stats(scheduler->bus, &stats);
+    if (!broker_watch_is_gone(&scheduler->broker, &stats, now_ms, timeout_ms, &probe)) {
+        if (probe)
+            tick_tell_changes(scheduler, scheduler->event_number);
+        return true;
+    }
+    scheduler->aside_until_ms = now_ms + 2 * timeout_ms;
+    leadership_lose(scheduler, "the broker does not answer: another may lead");
+    leadership_release(scheduler);
+    return false;
 }

@@ -24,4 +24,7 @@ void leadership_lose(struct scheduler *scheduler, const char *why);
 /* Gives the row up at an orderly end. */
 void leadership_release(struct scheduler *scheduler);
 
+/* Steps aside, with false, when the broker no longer answers this leader: see broker_watch.h. */
+bool leadership_keeps_broker(struct scheduler *scheduler);
+
 #endif

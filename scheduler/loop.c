@@ -251,7 +251,8 @@ static void lead(struct scheduler *scheduler, int signal_fd)
         .looks = is_time_to_look(scheduler, &inbox) ? DUE_ALL : 0,
         .due_most = due_most(scheduler),
     };
-    if (batch.count > 0 || batch.looks != 0) {
+    bool stays = leadership_keeps_broker(scheduler);
+    if (stays && (batch.count > 0 || batch.looks != 0)) {
         if (run(scheduler, &batch, &err))
             inbox_ack(scheduler, &inbox);
         else if (scheduler->leads)

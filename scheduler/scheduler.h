@@ -12,6 +12,7 @@
 #include "common/store/store.h"
 #include "proto/bus.h"
 #include "proto/words.h"
+#include "scheduler/broker_watch.h"
 #include "scheduler/picture.h"
 #include "scheduler/settings.h"
 
@@ -46,7 +47,9 @@ struct scheduler {
     uint64_t term, batch, event_number;
     uint64_t highest_batch; /* that was ever seen, to notice a database that went back */
     uint64_t term_begun_ms;
-    uint64_t renewed_ms;             /* our clock at the last commit */
+    uint64_t renewed_ms; /* our clock at the last commit */
+    struct broker_watch broker;
+    uint64_t aside_until_ms;         /* it stepped aside: another may take the row first */
     struct picture *picture;         /* NULL unless leading */
     struct declared_driver *drivers; /* what was last stored of each */
     size_t driver_count;

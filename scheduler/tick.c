@@ -181,19 +181,19 @@ void tick_send_node(struct tick *tick, const char *node_name, enum message_type 
     buffer_fini(&packed);
 }
 
-static void publish_change(struct tick *tick)
+void tick_tell_changes(struct scheduler *scheduler, uint64_t event_number)
 {
     struct error err;
     CLEANUP(buffer_fini) struct buffer packed = {0};
     Guts__V1__Change change = GUTS__V1__CHANGE__INIT;
-    change.event = tick->event_number;
+    change.event = event_number;
     codec_pack(&change.base, &packed);
     const struct bus_publication publication = {.exchange = TOPOLOGY_CHANGES,
                                                 .routing_key = "",
                                                 .type = MESSAGE_CHANGE,
                                                 .body = packed.data,
                                                 .length = packed.length};
-    if (!bus_publish(tick->scheduler->bus, &publication, &err))
+    if (!bus_publish(scheduler->bus, &publication, &err))
         log_debug("change_unsent", "%s", err.text);
 }
 
@@ -213,7 +213,7 @@ void tick_publish(struct tick *tick)
     if (lost > 0)
         log_debug("messages_unsent", "%llu messages: %s", (unsigned long long)lost, err.text);
     if (tick->events.count > 0)
-        publish_change(tick);
+        tick_tell_changes(tick->scheduler, tick->event_number);
     metric_add(&gauge_published, (int64_t)(tick->outgoing.count - lost));
     metric_add(&gauge_unsent, (int64_t)lost);
 }

@@ -131,6 +131,8 @@ void tick_send_node(struct tick *tick, const char *node_name, enum message_type 
 bool tick_store(struct tick *tick, struct error *err) MUST_CHECK;
 /* After the commit. */
 void tick_publish(struct tick *tick);
+/* Says to all how far the events are. */
+void tick_tell_changes(struct scheduler *scheduler, uint64_t event_number);
 /* After the commit: dirty marks go, closed jobs and resting migrations leave the picture. */
 void tick_settle(struct tick *tick);
 
