@@ -88,7 +88,7 @@ class Hand(threading.Thread):
             vm, destination = f"fake-{self.chance.randrange(1, self.load.vm_count + 1):06d}", "nowhere"
             options = {"store": "file", "stop_source": True, "start": True,
                        "seconds": self.chance.choice([0, 0, 0, 1, 3]),
-                       "reserve_bytes": self.chance.choice([0, 0, 8 * MIB, 20 * MIB]),
+                       "reserve_bytes": self.chance.choice([0, 4 * MIB, 4 * MIB, 8 * MIB, 20 * MIB]),
                        "stage_bytes": 0}
             if options["reserve_bytes"]:
                 options["stage_bytes"] = options["reserve_bytes"] // 2
