@@ -51,8 +51,8 @@ static bool plan_check(const struct copy_plan *plan, struct error *err)
     return true;
 }
 
-/* One a core, for inflating and copying; more where a disk waits for a peer. More than that only makes
- * threads wait for each other at the file's lock. At most what the budget pays for. */
+/* One a core, for reading and inflating, and one that writes meanwhile (one at a time can, see lane.h);
+ * more where a disk waits for a peer. At most what the budget pays for. */
 static unsigned thread_count(const struct copy *copy)
 {
     const struct copy_plan *plan = copy->plan;
@@ -61,7 +61,7 @@ static unsigned thread_count(const struct copy *copy)
         long cores = sysconf(_SC_NPROCESSORS_ONLN);
         unsigned from = disk_parallel(plan->from);
         unsigned to = plan->to != NULL ? disk_parallel(plan->to) : 1;
-        count = cores > 2 ? (unsigned)cores : 2;
+        count = cores > 1 ? (unsigned)cores + 1 : 2;
         count = from > count ? from : count;
         count = to > count ? to : count;
         if (copy->ordered_read || copy->ordered_write)

@@ -1,9 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The way into one file that several threads write: one at a time, with room taken beforehand. The
- * kernel lets only one thread write a regular file anyway; those that wait for it there spin. And ext4
- * takes room page by page while it copies, which costs more than the copying itself, unless the room
- * was taken by one fallocate before. Block devices are written by all at once.
+ * The way into one file that several threads write: one at a time, with room taken beforehand, through
+ * the page cache or past it, whichever is faster just now.
+ *
+ *   one at a time   The kernel lets only one thread write a regular file anyway; those that wait for it
+ *                   there spin. Block devices are written by all at once.
+ *   room            ext4 takes room page by page while it copies, which costs more than the copying,
+ *                   unless one fallocate took the room before.
+ *   past the cache  Copying into the page cache is fast while the kernel has pages at hand. Where it has
+ *                   none (dirty limit), or a hypervisor took them back (each is fetched again at its first
+ *                   touch), giving pages to the device at once and using them again is faster.
  *
  * Threads: lane_write from any number at once.
  */
@@ -17,6 +23,17 @@
 
 #include "common/base/error.h"
 
+/* Which way is gone, judged by what windows of writes cost, in picoseconds a byte. */
+struct lane_ways {
+    bool past; /* the next write goes past the cache */
+    uint64_t
+        past_cost; /* of the last window past the cache; 0: not known; fades, to be tried again */
+    uint64_t ns;   /* of the present window */
+    uint64_t bytes;
+};
+/* A write of `length` bytes took so long, by the way that was wanted. */
+void lane_ways_note(struct lane_ways *ways, size_t length, uint64_t ns);
+
 struct lane {
     int fd;               /* borrowed */
     bool single;          /* one writes at a time */
@@ -24,6 +41,8 @@ struct lane {
     uint64_t ahead_bytes; /* so much at a time at the end of the file; 0: just what is written */
     uint64_t end_bytes;   /* with the lock: up to here the file has room */
     uint64_t limit_bytes; /* what this process may write at most */
+    bool can_pass;        /* with the lock: the filesystem can write past its cache */
+    struct lane_ways ways;
     pthread_mutex_t lock;
 };
 /* With ahead_bytes the file grows beyond what is written, to be cut when it is ready: for files that are

@@ -114,12 +114,59 @@ static void room_is_not_taken_beyond_what_the_process_may_write(void **state)
     close(fd);
 }
 
+/* So many MiB in writes of 256 KiB, at a cost in picoseconds a byte. */
+static void note(struct lane_ways *ways, unsigned mib, uint64_t cost)
+{
+    for (unsigned i = 0; i < mib * 4; i++)
+        lane_ways_note(ways, 256u << 10, (256u << 10) * cost / 1000);
+}
+
+static void a_cheap_cache_is_never_left(void **state)
+{
+    struct lane_ways ways = {0};
+    for (unsigned i = 0; i < 1000; i++) {
+        note(&ways, 1, 120);
+        assert_false(ways.past);
+    }
+}
+
+static void an_expensive_cache_is_passed_and_tried_again(void **state)
+{
+    struct lane_ways ways = {0};
+    note(&ways, 1, 3000);
+    assert_true(ways.past);
+    note(&ways, 63, 650);
+    assert_true(ways.past);
+    note(&ways, 1, 650);
+    assert_false(ways.past); /* to compare */
+    note(&ways, 1, 3000);
+    assert_true(ways.past);
+    note(&ways, 64, 650);
+    note(&ways, 1, 120);
+    assert_false(ways.past); /* it became cheap again */
+}
+
+static void a_slower_device_is_left_alone_for_long(void **state)
+{
+    struct lane_ways ways = {0};
+    note(&ways, 1, 1000);
+    assert_true(ways.past);
+    note(&ways, 64, 20000);
+    unsigned mib = 0;
+    for (; !ways.past && mib < 100000; mib++)
+        note(&ways, 1, 1000);
+    assert_in_range(mib, 2000, 5000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_several_threads_write_stands_where_it_belongs),
         cmocka_unit_test(room_taken_ahead_reads_as_zeroes),
         cmocka_unit_test(room_is_not_taken_beyond_what_the_process_may_write),
+        cmocka_unit_test(a_cheap_cache_is_never_left),
+        cmocka_unit_test(an_expensive_cache_is_passed_and_tried_again),
+        cmocka_unit_test(a_slower_device_is_left_alone_for_long),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
