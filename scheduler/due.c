@@ -17,19 +17,18 @@ static struct migration *visit(struct tick *tick, const struct migration_fact *f
     return picture_add_migration(tick->picture, fact);
 }
 
-static bool forget_backlog(struct tick *tick)
-{
-    tick->scheduler->backlog = 0;
-    return true;
-}
-
-/* What is due behind the `taken` ones, up to what could fill all nodes with the longest runs. */
-static bool count_backlog(struct tick *tick, size_t taken, struct error *err)
+/* What is due behind the `taken` ones, up to what could fill all nodes with the longest runs. It is
+ * counted anew when what was counted last has been taken. */
+static bool follow_backlog(struct tick *tick, size_t taken, bool has_more, struct error *err)
 {
     size_t due, most = taken + tick->picture->nodes.count * PLACING_RUN_MOST;
+    size_t *backlog = &tick->scheduler->backlog;
+    *backlog = has_more && *backlog > taken ? *backlog - taken : 0;
+    if (!has_more || *backlog > 0)
+        return true;
     if (!migration_state_count_due(tick->scheduler->db, tick->now_us, most, &due, err))
         return false;
-    tick->scheduler->backlog = due > taken ? due - taken : 0;
+    *backlog = due > taken ? due - taken : 0;
     return true;
 }
 
@@ -51,7 +50,7 @@ bool due_take_migrations(struct tick *tick, size_t most, size_t *ret_taken, stru
         }
     }
     *ret_taken = count;
-    return count < most ? forget_backlog(tick) : count_backlog(tick, count, err);
+    return follow_backlog(tick, count, count == most, err);
 }
 
 bool due_take_jobs(struct tick *tick, size_t most, size_t *ret_taken, struct error *err)

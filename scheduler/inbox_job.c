@@ -36,7 +36,7 @@ void inbox_accept_job(struct tick *tick, struct job *job)
     job->fact.accepted_at = tick->now_us;
     job->missed = 0;
     list_remove(&job->sent_link);
-    tick_touch_job(tick, job);
+    *TICK_ADD(tick, &tick->accepts) = job;
     metric_add(&gauge_accepts, 1);
 }
 

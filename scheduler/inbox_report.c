@@ -346,6 +346,13 @@ static void answer(struct tick *tick, const struct node *node, const Guts__V1__N
     tick_send_node(tick, node->name, MESSAGE_LEASE_RENEW, &message.base, false, 0);
 }
 
+/* A node that holds nothing learns nothing from an answer, unless something is wanted of it. */
+static bool needs_answer(const struct node *node, const Guts__V1__NodeReport *report)
+{
+    bool drains = strcmp(node->state, "enabled") != 0;
+    return report->n_jobs > 0 || report->full || !node->is_told || drains != report->draining;
+}
+
 static bool take_jobs(struct tick *tick, struct node *node, const Guts__V1__NodeReport *report,
                       Guts__V1__JobRenew **renewals, struct error *err)
 {
@@ -403,6 +410,7 @@ bool inbox_apply_report(struct tick *tick, const Guts__V1__NodeReport *report, s
     /* After its jobs, so that space and what they allocated are of one and the same report. */
     for (size_t i = 0; i < node->pool_count; i++)
         picture_judge_pool(tick->picture, node->pools[i].pool);
-    answer(tick, node, report, renewals);
+    if (needs_answer(node, report))
+        answer(tick, node, report, renewals);
     return true;
 }

@@ -43,12 +43,12 @@ void tick_free(struct tick *tick)
 
 bool tick_is_empty(const struct tick *tick)
 {
-    return tick->events.count + tick->migrations.count + tick->jobs.count + tick->steps.count +
-               tick->ledger.count + tick->inventories.count + tick->catalogues.count +
-               tick->endpoints.count + tick->wishes.count + tick->nodes.count +
-               tick->nodes_gone.count + tick->needs.count + tick->needs_gone.count +
-               tick->drivers.count + tick->migrations_gone.count + tick->outgoing.count +
-               tick->disks.count + tick->results.count ==
+    return tick->events.count + tick->migrations.count + tick->jobs.count + tick->accepts.count +
+               tick->steps.count + tick->ledger.count + tick->inventories.count +
+               tick->catalogues.count + tick->endpoints.count + tick->wishes.count +
+               tick->nodes.count + tick->nodes_gone.count + tick->needs.count +
+               tick->needs_gone.count + tick->drivers.count + tick->migrations_gone.count +
+               tick->outgoing.count + tick->disks.count + tick->results.count ==
            0;
 }
 

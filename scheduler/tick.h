@@ -77,6 +77,7 @@ struct tick {
     TICK_LIST(struct result_fact) results;
     TICK_LIST(struct migration_disk_fact) disks;
     TICK_LIST(struct job *) jobs;
+    TICK_LIST(struct job *) accepts; /* stored with few words, unless they changed further */
     TICK_LIST(struct step_fact) steps;
     TICK_LIST(const struct ledger_fact *) ledger;
     TICK_LIST(struct inventory_page) inventories;

@@ -63,6 +63,18 @@ static bool store_migrations(struct tick *tick, struct db *db, struct error *err
     return migration_disk_save(db, tick->disks.items, tick->disks.count, err);
 }
 
+static bool store_accepts(struct tick *tick, struct db *db, struct error *err)
+{
+    size_t count = 0;
+    struct uuid *ids = arena_calloc(tick->arena, tick->accepts.count + 1, sizeof *ids);
+    if (tick->accepts.count > 1)
+        qsort(tick->accepts.items, tick->accepts.count, sizeof(struct job *), compare_jobs);
+    for (size_t i = 0; i < tick->accepts.count; i++)
+        if (!tick->accepts.items[i]->is_dirty) /* else its row was just written */
+            ids[count++] = tick->accepts.items[i]->fact.id;
+    return job_accept(db, ids, count, tick->now_us, err);
+}
+
 static bool store_jobs(struct tick *tick, struct db *db, struct error *err)
 {
     size_t count = tick->jobs.count;
@@ -71,7 +83,7 @@ static bool store_jobs(struct tick *tick, struct db *db, struct error *err)
     const struct job_fact **rows = arena_calloc(tick->arena, count + 1, sizeof *rows);
     for (size_t i = 0; i < count; i++)
         rows[i] = &tick->jobs.items[i]->fact;
-    return job_save(db, rows, count, err) &&
+    return job_save(db, rows, count, err) && store_accepts(tick, db, err) &&
            step_save(db, tick->steps.items, tick->steps.count, err);
 }
 

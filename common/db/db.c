@@ -48,9 +48,27 @@ struct db_value db_uuid(const struct uuid *id)
     return (struct db_value){.type = DB_BYTES, .data = id->bytes, .length = sizeof(id->bytes)};
 }
 
-static bool execute_key(struct db *db, const struct statement_key *key,
-                        const struct db_value *values, size_t value_count, uint64_t *ret_affected,
-                        struct error *err)
+/* What is bound: the list is of STATEMENT_LIST. */
+struct binds {
+    const struct db_value *values;
+    size_t value_count;
+    const struct db_value *list;
+    size_t list_count;
+};
+
+static bool send(struct db *db, struct statement *statement, const struct binds *binds,
+                 struct error *err)
+{
+    enum db_deed deed = db_change_deed(db);
+    if (statement->key.form == STATEMENT_BULK)
+        return db_send_bulk(db, statement, binds->values,
+                            binds->value_count / statement->param_count, deed, err);
+    return db_send(db, statement, binds->values, binds->value_count, binds->list, binds->list_count,
+                   deed, err);
+}
+
+static bool execute_key(struct db *db, const struct statement_key *key, const struct binds *binds,
+                        uint64_t *ret_affected, struct error *err)
 {
     if (!db_make_ready(db, err))
         return false;
@@ -62,7 +80,7 @@ static bool execute_key(struct db *db, const struct statement_key *key,
     bool is_alone = db_change_deed(db) == DB_DEED_CHANGE; /* the server commits it at once */
     if (is_alone)
         crashpoint("before_db_change");
-    if (!db_send(db, statement, values, value_count, NULL, 0, db_change_deed(db), err))
+    if (!send(db, statement, binds, err))
         return false;
     if (is_alone)
         crashpoint("after_db_change");
@@ -75,7 +93,8 @@ bool db_execute(struct db *db, const char *sql, const struct db_value *values, s
                 uint64_t *ret_affected, struct error *err)
 {
     struct statement_key key = {.form = STATEMENT_PLAIN, .head = sql};
-    return execute_key(db, &key, values, value_count, ret_affected, err);
+    const struct binds binds = {values, value_count, NULL, 0};
+    return execute_key(db, &key, &binds, ret_affected, err);
 }
 
 static size_t values_bytes(const struct db_value *values, size_t count)
@@ -97,18 +116,49 @@ static size_t piece_rows(const struct db_value *values, size_t values_per_row, s
     return 1;
 }
 
+/* As many rows as stay within the bounds. */
+static size_t bulk_rows(const struct db_value *values, size_t values_per_row, size_t left)
+{
+    size_t rows = 0, bytes = 0;
+    while (rows < left && (rows + 1) * values_per_row <= BINDS_MOST) {
+        bytes += values_bytes(values + rows * values_per_row, values_per_row);
+        if (rows > 0 && bytes > PIECE_MOST_BYTES)
+            break;
+        rows++;
+    }
+    return rows;
+}
+
+/* Chooses how the next rows go, and how many of them. */
+static struct statement_key rows_key(struct db *db, const struct db_value *values,
+                                     size_t values_per_row, size_t left, size_t *ret_rows)
+{
+    size_t rows = left > 1 && db_has_bulk(db) ? bulk_rows(values, values_per_row, left) : 0;
+    if (rows > 1 && db_bulk_fits(values, values_per_row, rows)) {
+        *ret_rows = rows;
+        return (struct statement_key){.form = STATEMENT_BULK, .repeat = 1};
+    }
+    *ret_rows = piece_rows(values, values_per_row, left);
+    return (struct statement_key){.form = STATEMENT_ROWS, .repeat = *ret_rows};
+}
+
 bool db_execute_rows(struct db *db, const char *head, const char *row, const char *tail,
                      const struct db_value *values, size_t values_per_row, size_t count,
                      uint64_t *ret_affected, struct error *err)
 {
+    if (count > 0 && !db_make_ready(db, err))
+        return false;
     uint64_t affected = 0;
     for (size_t done = 0; done < count;) {
         const struct db_value *piece = values + done * values_per_row;
-        size_t rows = piece_rows(piece, values_per_row, count - done);
-        struct statement_key key = {
-            .form = STATEMENT_ROWS, .head = head, .row = row, .tail = tail, .repeat = rows};
+        size_t rows;
+        struct statement_key key = rows_key(db, piece, values_per_row, count - done, &rows);
+        key.head = head;
+        key.row = row;
+        key.tail = tail;
         uint64_t changed = 0;
-        if (!execute_key(db, &key, piece, rows * values_per_row, &changed, err))
+        const struct binds binds = {piece, rows * values_per_row, NULL, 0};
+        if (!execute_key(db, &key, &binds, &changed, err))
             return false;
         affected += changed;
         done += rows;
@@ -158,6 +208,18 @@ bool db_query_list(struct db *db, struct arena *arena, const char *sql,
     if (value_count + key.repeat * statement_key_lists(&key) > BINDS_MOST)
         return error_set(err, &FAULT_TOO_LARGE, "a list of %zu values", list_count);
     return query_key(db, arena, &key, values, value_count, list, list_count, ret_rows, err);
+}
+
+bool db_execute_list(struct db *db, const char *sql, const struct db_value *values,
+                     size_t value_count, const struct db_value *list, size_t list_count,
+                     uint64_t *ret_affected, struct error *err)
+{
+    struct statement_key key = {
+        .form = STATEMENT_LIST, .head = sql, .repeat = power_of_two(list_count)};
+    const struct binds binds = {values, value_count, list, list_count};
+    if (list_count == 0 || value_count + key.repeat * statement_key_lists(&key) > BINDS_MOST)
+        return error_set(err, &FAULT_TOO_LARGE, "a list of %zu values", list_count);
+    return execute_key(db, &key, &binds, ret_affected, err);
 }
 
 bool db_run_script(struct db *db, const char *script, struct error *err)

@@ -83,8 +83,9 @@ bool db_execute(struct db *db, const char *sql, const struct db_value *values, s
 
 /* A multi-row statement: `head`, then `row` count times separated by commas, then `tail`
  * ("INSERT INTO t (a, b) VALUES ", "(?, ?)", " ON DUPLICATE KEY UPDATE …"). values holds
- * count × values_per_row values. Split into statements of 1, 8, 64 or 512 rows, each prepared once,
- * and so as to stay below 65,535 binds and 4 MiB. Call it inside a transaction. */
+ * count × values_per_row values. MariaDB gets a statement of one row and all rows for it; a MySQL
+ * server, or rows whose columns mix types, statements of 1, 8, 64 or 512 rows. Each is prepared once;
+ * what is sent at once stays below 65,535 binds and 4 MiB. Call it inside a transaction. */
 bool db_execute_rows(struct db *db, const char *head, const char *row, const char *tail,
                      const struct db_value *values, size_t values_per_row, size_t count,
                      uint64_t *ret_affected, struct error *err) MUST_CHECK;
@@ -99,6 +100,10 @@ bool db_query(struct db *db, struct arena *arena, const char *sql, const struct 
 bool db_query_list(struct db *db, struct arena *arena, const char *sql,
                    const struct db_value *values, size_t value_count, const struct db_value *list,
                    size_t list_count, struct db_rows **ret_rows, struct error *err) MUST_CHECK;
+/* A change with such a list, which holds at least one value. */
+bool db_execute_list(struct db *db, const char *sql, const struct db_value *values,
+                     size_t value_count, const struct db_value *list, size_t list_count,
+                     uint64_t *ret_affected, struct error *err) MUST_CHECK;
 size_t db_rows_count(const struct db_rows *rows);
 /* Cells; the columns are numbered from 0 as in the SELECT. NULL reads as 0, NULL or nil. Texts and
  * bytes live in the arena, texts are NUL-terminated. */

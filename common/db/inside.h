@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * What the files of common/db share; no other room includes it. connection.c opens, breaks and
- * judges; statement.c prepares and caches; rows.c reads results; db.c joins them to the public
+ * judges; statement.c prepares and caches; bulk.c sends many rows; rows.c reads results; db.c joins them to the public
  * calls. Written for libmariadb and libmysqlclient alike.
  *
  * Threads: as db.h.
@@ -42,13 +42,13 @@ const struct fault *db_number_fault(unsigned number, enum db_deed deed);
 
 /* ---- statement.c ---- */
 
-enum statement_form { STATEMENT_PLAIN, STATEMENT_ROWS, STATEMENT_LIST };
+enum statement_form { STATEMENT_PLAIN, STATEMENT_ROWS, STATEMENT_LIST, STATEMENT_BULK };
 /* What makes a text: kept apart, so that a cached statement is found without building its text. */
 struct statement_key {
     enum statement_form form;
-    const char *head; /* the whole of it, unless form is STATEMENT_ROWS */
+    const char *head; /* the whole of it, unless form is STATEMENT_ROWS or STATEMENT_BULK */
     const char *row, *tail;
-    size_t repeat; /* rows, or values of the list */
+    size_t repeat; /* rows (1 of STATEMENT_BULK), or values of the list */
 };
 void statement_key_text(const struct statement_key *key, struct buffer *ret_text);
 size_t statement_key_lists(const struct statement_key *key); /* how often "%LIST%" occurs */
@@ -86,6 +86,16 @@ struct statement *db_prepare(struct db *db, const struct statement_key *key, str
 bool db_send(struct db *db, struct statement *statement, const struct db_value *values,
              size_t value_count, const struct db_value *list, size_t list_count, enum db_deed deed,
              struct error *err) MUST_CHECK;
+
+/* ---- bulk.c ---- */
+
+/* Whether this server takes many rows for a statement of one. */
+bool db_has_bulk(const struct db *db);
+/* Whether the rows can go so: each column holds one type and NULL. */
+bool db_bulk_fits(const struct db_value *values, size_t width, size_t rows);
+/* Binds and sends; the statement is of STATEMENT_BULK. */
+bool db_send_bulk(struct db *db, struct statement *statement, const struct db_value *values,
+                  size_t rows, enum db_deed deed, struct error *err) MUST_CHECK;
 
 /* ---- rows.c ---- */
 

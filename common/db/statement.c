@@ -70,7 +70,7 @@ void statement_key_text(const struct statement_key *key, struct buffer *ret_text
         }
     }
     buffer_append_text(ret_text, at);
-    if (key->form == STATEMENT_ROWS) {
+    if (key->form == STATEMENT_ROWS || key->form == STATEMENT_BULK) {
         append_repeated(ret_text, key->row, key->repeat);
         buffer_append_text(ret_text, text_or_empty(key->tail));
     }

@@ -86,6 +86,29 @@ bool job_save(struct db *db, const struct job_fact *const *jobs, size_t count, s
         values, JOB_WIDTH, count, NULL, err);
 }
 
+bool job_accept(struct db *db, const struct uuid *ids, size_t count, uint64_t accepted_at,
+                struct error *err)
+{
+    enum { LIST_MOST = 1024 };
+    struct db_value list[LIST_MOST];
+    const struct db_value values[] = {db_unsigned(accepted_at)};
+    for (size_t done = 0; done < count;) {
+        uint64_t found;
+        size_t rows = count - done < LIST_MOST ? count - done : LIST_MOST;
+        for (size_t i = 0; i < rows; i++)
+            list[i] = db_uuid(&ids[done + i]);
+        if (!db_execute_list(
+                db, "UPDATE jobs SET state = 'accepted', accepted_at = ? WHERE id IN (%LIST%)",
+                values, COUNT_OF(values), list, rows, &found, err))
+            return false;
+        if (found != rows)
+            return error_set(err, &FAULT_CONFLICT, "%zu of %zu accepted jobs are gone",
+                             rows - (size_t)found, rows);
+        done += rows;
+    }
+    return true;
+}
+
 static enum wanted parse_wanted(const char *name)
 {
     for (int wanted = WANTED_GO; wanted <= WANTED_FENCED; wanted++)

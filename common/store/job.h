@@ -49,6 +49,9 @@ struct job_fact {
 };
 
 /* Inserts or replaces whole rows. */
+/* These were accepted, and nothing else of them changed. FAULT_CONFLICT when a row is missing. */
+bool job_accept(struct db *db, const struct uuid *ids, size_t count, uint64_t accepted_at,
+                struct error *err) MUST_CHECK;
 bool job_save(struct db *db, const struct job_fact *const *jobs, size_t count,
               struct error *err) MUST_CHECK;
 /* Jobs in `state` with ids above `after` in order of id, at most `most`. Texts live in arena. */

@@ -176,7 +176,7 @@ bool migration_state_lock(struct db *db, const struct migration_expected *expect
     return true;
 }
 
-enum { SAVE_WIDTH = 31 };
+enum { SAVE_WIDTH = 21 };
 
 static void bind_fact(const struct migration_fact *fact, struct db_value *into)
 {
@@ -184,16 +184,6 @@ static void bind_fact(const struct migration_fact *fact, struct db_value *into)
     const char *way = migration_state_name(fact->way);
     const struct db_value row[SAVE_WIDTH] = {
         db_uuid(&fact->id),
-        /* Columns of the definition: the row exists and is locked, so these are never stored. */
-        db_text(""),
-        db_bytes(nil.bytes, UUID_BYTES),
-        db_bytes(nil.bytes, UUID_BYTES),
-        db_bytes(nil.bytes, UUID_BYTES),
-        db_text(""),
-        db_text(""),
-        db_text(""),
-        db_unsigned(0),
-        /* Facts. */
         db_text(migration_state_name(fact->state)),
         db_unsigned(fact->version),
         db_uuid(lifecycle_is_open(fact->state) ? &fact->vm_id : &nil),
@@ -214,9 +204,6 @@ static void bind_fact(const struct migration_fact *fact, struct db_value *into)
         bind_time(fact->started_at),
         bind_time(fact->finished_at),
         bind_time(fact->due_at),
-        /* Of the definition again. */
-        db_text("rollback"),
-        db_unsigned(0),
     };
     memcpy(into, row, sizeof row);
 }
@@ -227,15 +214,15 @@ bool migration_state_save(struct db *db, const struct migration_fact *const *row
     CLEANUP(xfreep) struct db_value *values = xcalloc(count * SAVE_WIDTH + 1, sizeof *values);
     for (size_t i = 0; i < count; i++)
         bind_fact(rows[i], &values[i * SAVE_WIDTH]);
+    /* The row exists and is locked, so the columns of the definition are never stored. */
     return db_execute_rows(
         db,
-        "INSERT INTO migrations (id, project, vm_id, source_id, destination_id, vm_name,"
-        " server_name, options_json, created_at, state, version, open_vm, attempt, job_id, node_id,"
+        "INSERT INTO migrations (project, vm_id, source_id, destination_id, vm_name, server_name,"
+        " options_json, created_at, id, state, version, open_vm, attempt, job_id, node_id,"
         " needs_hash, way, fault_code, fault_text, retries, resumes, total_bytes, done_bytes,"
-        " read_bytes, written_bytes, updated_at, started_at, finished_at, due_at, on_failure,"
-        " dry_run) VALUES ",
-        "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
-        " ?)",
+        " read_bytes, written_bytes, updated_at, started_at, finished_at, due_at) VALUES ",
+        "('', '', '', '', '', '', '', 0,"
+        " ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         " ON DUPLICATE KEY UPDATE state = VALUES(state), version = VALUES(version),"
         " open_vm = VALUES(open_vm), attempt = VALUES(attempt), job_id = VALUES(job_id),"
         " node_id = VALUES(node_id), needs_hash = VALUES(needs_hash), way = VALUES(way),"

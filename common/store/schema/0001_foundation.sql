@@ -292,8 +292,7 @@ CREATE TABLE IF NOT EXISTS jobs (
   fault_code     VARCHAR(48) CHARACTER SET ascii NULL,
   fault_text     VARCHAR(1024) NULL,
   due_at         BIGINT UNSIGNED NULL,
-  UNIQUE KEY one_live (owner_kind, owner_id, live),
-  KEY by_owner (owner_kind, owner_id, id),
+  UNIQUE KEY one_live (owner_kind, owner_id, live),     -- finds an owner's jobs too
   KEY by_node (node_id, live, id),
   KEY by_state (state, id),
   KEY by_due (due_at, id)

@@ -170,6 +170,64 @@ static void many_rows_go_in_pieces_of_any_number(void **state)
     }
 }
 
+static void rows_keep_their_nulls_and_a_column_may_mix_types(void **state)
+{
+    struct error err = {0};
+    struct db_rows *rows;
+    enum { WIDTH = 4 };
+    const struct db_value values[] = {
+        db_unsigned(1), db_text("one"), db_bytes("a\0b", 3), db_signed(-1), /* the first row */
+        db_unsigned(2), db_null(),      db_null(),           db_null(),     /* nothing in it */
+        db_unsigned(3), db_text(""),    db_bytes("", 0),     db_signed(7),
+    };
+    struct db_value mixed[] = {db_unsigned(4), db_text("four"),     db_null(), db_signed(-2),
+                               db_unsigned(5), db_bytes("five", 4), db_null(), db_unsigned(9)};
+    static const char head[] = "INSERT INTO db_test (id, text, bytes, small) VALUES ";
+    OK(db_execute_rows(world.db, head, "(?, ?, ?, ?)", "", values, WIDTH, 3, NULL, &err));
+    OK(db_execute_rows(world.db, head, "(?, ?, ?, ?)", "", mixed, WIDTH, 2, NULL, &err));
+    OK(db_query(world.db, world.arena, "SELECT text, HEX(bytes), small FROM db_test ORDER BY id",
+                NULL, 0, &rows, &err));
+    assert_int_equal(db_rows_count(rows), 5);
+    assert_string_equal(db_rows_text(rows, 0, 0), "one");
+    assert_string_equal(db_rows_text(rows, 0, 1), "610062");
+    assert_int_equal(db_rows_signed(rows, 0, 2), -1);
+    for (size_t column = 0; column < 3; column++)
+        assert_true(db_rows_is_null(rows, 1, column));
+    assert_string_equal(db_rows_text(rows, 2, 0), "");
+    assert_string_equal(db_rows_text(rows, 2, 1), "");
+    assert_string_equal(db_rows_text(rows, 3, 0), "four");
+    assert_int_equal(db_rows_signed(rows, 3, 2), -2);
+    assert_string_equal(db_rows_text(rows, 4, 0), "five");
+    assert_int_equal(db_rows_signed(rows, 4, 2), 9);
+}
+
+static void one_duplicate_among_many_rows_is_told(void **state)
+{
+    struct error err = {0};
+    const struct db_value values[] = {db_unsigned(1), db_unsigned(2), db_unsigned(1)};
+    OK(db_begin(world.db, &err));
+    assert_false(db_execute_rows(world.db, "INSERT INTO db_test (id) VALUES ", "(?)", "", values, 1,
+                                 3, NULL, &err));
+    assert_ptr_equal(err.fault, &FAULT_DB_DUPLICATE);
+    db_rollback(world.db);
+    assert_int_equal(count_rows(world.db), 0);
+}
+
+static void a_change_takes_a_list(void **state)
+{
+    struct error err = {0};
+    uint64_t found;
+    const struct db_value text = db_text("x"),
+                          list[] = {db_unsigned(1), db_unsigned(2), db_unsigned(9)};
+    for (uint64_t id = 1; id <= 3; id++)
+        OK(insert(world.db, id, &err));
+    OK(db_execute_list(world.db, "UPDATE db_test SET text = ? WHERE id IN (%LIST%)", &text, 1, list,
+                       3, &found, &err));
+    assert_int_equal(found, 2);
+    assert_false(db_execute_list(world.db, "UPDATE db_test SET text = ? WHERE id IN (%LIST%)",
+                                 &text, 1, list, 0, &found, &err));
+}
+
 static void lists_find_what_they_name_and_nothing_else(void **state)
 {
     struct error err = {0};
@@ -377,6 +435,9 @@ int main(void)
         TEST(cells_larger_than_the_buffers_come_whole),
         TEST(a_result_beyond_its_bound_is_refused_and_the_connection_lives),
         TEST(many_rows_go_in_pieces_of_any_number),
+        TEST(rows_keep_their_nulls_and_a_column_may_mix_types),
+        TEST(one_duplicate_among_many_rows_is_told),
+        TEST(a_change_takes_a_list),
         TEST(lists_find_what_they_name_and_nothing_else),
         TEST(duplicates_are_told_and_leave_the_transaction_whole),
         TEST(a_wrong_statement_is_internal),
