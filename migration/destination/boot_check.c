@@ -263,8 +263,8 @@ static bool explain(const struct boot_plan *plan, struct cage *cage, struct erro
                          "the guest changed more than %llu MiB of a disk before it said \"%.60s\"",
                          OVERLAY_MOST_BYTES >> 20, plan->text);
     return error_set(err, &FAULT_BOOT_FAILED,
-                     "\"%.60s\" did not come within %llu s; the console ends with: %s", plan->text,
-                     (unsigned long long)plan->timeout_ms / 1000,
+                     "\"%.60s\" did not come (%llu s were given); the console ends with: %s",
+                     plan->text, (unsigned long long)plan->timeout_ms / 1000,
                      length > 360 ? tail + length - 360 : tail);
 }
 

@@ -229,7 +229,10 @@ static const struct setting options[] = {
     {.name = "bus",
      .type = SETTING_TEXT,
      .standard = "virtio",
-     .help = "of the disks: virtio, or source for the one that the vm had"},
+     .help = "of the disks: virtio, or source for the one that the vm had (QEMU has no LSI Logic "
+             "parallel of VMware's kind: its LSI 53C895A needs a driver of its own in the guest; "
+             "BusLogic becomes that too, NVMe becomes SATA; UEFI firmware of many distributions "
+             "boots from no SCSI controller but virtio's)"},
     {.name = "nic_model",
      .type = SETTING_TEXT,
      .standard = "virtio",

@@ -35,7 +35,7 @@ pid_is_ours() {
     [ -n "$pid" ] && [ -r "/proc/$pid/stat" ] || return 1
     state=$(sed 's/.*) //' "/proc/$pid/stat" 2>/dev/null | cut -c1)
     [ "$state" != Z ] && [[ $(cat "/proc/$pid/comm" 2>/dev/null) == "$program"* ]] &&
-        tr '\0' '\n' <"/proc/$pid/environ" 2>/dev/null | grep -qxF "GUTS_PEER=$dir"
+        { tr '\0' '\n' <"/proc/$pid/environ"; } 2>/dev/null | grep -qxF "GUTS_PEER=$dir"
 }
 
 # Ends PID with SIGTERM, after SECONDS with SIGKILL; a frozen one is woken for it.
