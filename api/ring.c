@@ -26,6 +26,7 @@ void ring_clear(struct ring *ring, uint64_t last)
         ring_drop_first(ring);
     ring->after = last;
     ring->last = last;
+    ring->last_at = 0;
 }
 
 void ring_fini(struct ring *ring)
@@ -46,6 +47,12 @@ void ring_frame(const struct event_view *event, struct buffer *ret_frame)
         if (ret_frame->data[i] == '\n' || ret_frame->data[i] == '\r')
             ret_frame->data[i] = ' '; /* between values only: in texts they are escaped */
     buffer_append_text(ret_frame, "\n\n");
+}
+
+void ring_frame_reset(uint64_t highest, struct buffer *ret_frame)
+{
+    buffer_printf(ret_frame, "id: %llu\nevent: reset\ndata: {\"after\":%llu}\n\n",
+                  (unsigned long long)highest, (unsigned long long)highest);
 }
 
 /* Project, kind and frame in one piece of memory. */
@@ -72,6 +79,7 @@ void ring_add(struct ring *ring, const struct event_view *event)
     ring->count++;
     ring->bytes += frame.length;
     ring->last = event->number;
+    ring->last_at = event->at;
 }
 
 const struct ring_event *ring_at(const struct ring *ring, size_t index)

@@ -24,8 +24,9 @@ struct ring {
     struct ring_event *events; /* RING_EVENTS_MOST of them */
     size_t first, count;
     size_t bytes;
-    uint64_t after; /* it holds all events above this one … */
-    uint64_t last;  /* … up to this one */
+    uint64_t after;   /* it holds all events above this one … */
+    uint64_t last;    /* … up to this one */
+    uint64_t last_at; /* when that happened; 0: not known */
 };
 
 void ring_init(struct ring *ring);
@@ -37,5 +38,7 @@ size_t ring_find(const struct ring *ring, uint64_t number);
 const struct ring_event *ring_at(const struct ring *ring, size_t index);
 /* "id: 7\ndata: {…}\n\n" */
 void ring_frame(const struct event_view *event, struct buffer *ret_frame);
+/* Tells a reader that the numbers above this one begin anew. */
+void ring_frame_reset(uint64_t highest, struct buffer *ret_frame);
 
 #endif

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "common/http/server.h"
+
 struct span {
     const char *start;
     size_t length;
@@ -47,6 +49,13 @@ static bool method_fits(const char *has, const char *asked)
     return strcmp(has, asked) == 0 || (strcmp(asked, "HEAD") == 0 && strcmp(has, "GET") == 0);
 }
 
+static const char *param_of(const struct span *span, struct arena *arena)
+{
+    char *text = arena_strndup(arena, span->start, span->length);
+    http_path_decode(text);
+    return text;
+}
+
 static void allow_add(struct route_match *match, const char *method, struct arena *arena)
 {
     const char *shown = strcmp(method, "GET") == 0 ? "GET, HEAD" : method;
@@ -66,7 +75,7 @@ void route_find(const struct route *table, size_t count, const char *method, con
         if (method_fits(table[i].method, method)) {
             ret_match->route = &table[i];
             for (size_t n = 0; n < span_count; n++)
-                ret_match->params[n] = arena_strndup(arena, spans[n].start, spans[n].length);
+                ret_match->params[n] = param_of(&spans[n], arena);
             return;
         }
         allow_add(ret_match, table[i].method, arena);

@@ -179,6 +179,8 @@ static bool link_fill(struct reader_link *link, struct call *call, const struct 
     if (!event_view_highest(call->store, &highest, err))
         return false;
     link->position = highest;
+    if (wish->has_after && wish->after > highest)
+        ring_frame_reset(highest, &link->pending); /* it read what the database has lost */
     if (!wish->has_after || wish->after >= highest)
         return true;
     if (!event_view_after(call->store, call->arena, &filter, wish->after, BACKLOG_EVENTS_MOST,
@@ -279,6 +281,36 @@ static bool hub_read_some(struct stream_hub *hub)
     return read && count == READ_EVENTS_MOST;
 }
 
+/* The database went back: what the readers saw last is of a past that never was. Each is told, and
+ * comes again; what they are told is also the number behind which they begin. */
+static void hub_reset(struct stream_hub *hub, uint64_t highest)
+{
+    log_warn("events_went_back", "event %llu was lost, the highest is %llu: readers begin anew",
+             (unsigned long long)hub->ring.last, (unsigned long long)highest);
+    ring_clear(&hub->ring, highest);
+    for (struct reader_link *link = hub->readers; link != NULL; link = link->next) {
+        if (link->ends)
+            continue; /* it comes again anyway, and is told then */
+        ring_frame_reset(highest, &link->pending);
+        link->ends = true;
+    }
+    hub_wake_readers(hub);
+}
+
+/* Called and returns with the mutex held; reads without it. */
+static void hub_check(struct stream_hub *hub)
+{
+    struct error err = {0};
+    bool back = false;
+    uint64_t last = hub->ring.last, last_at = hub->ring.last_at, highest = 0;
+    pthread_mutex_unlock(&hub->mutex);
+    if (!event_view_went_back(hub->store, last, last_at, &back, &highest, &err))
+        log_debug("events_unread", "%s", err.text); /* looked at again in a few seconds */
+    pthread_mutex_lock(&hub->mutex);
+    if (back && hub->ring.last == last)
+        hub_reset(hub, highest);
+}
+
 static void hub_wait(struct stream_hub *hub, uint64_t wait_ms)
 {
     struct timespec until;
@@ -304,13 +336,17 @@ static void hub_beat(struct stream_hub *hub, uint64_t *beat_ms)
 static void *hub_run(void *context)
 {
     struct stream_hub *hub = context;
-    uint64_t read_ms = 0, beat_ms = clock_mono_ms();
+    uint64_t read_ms = 0, check_ms = 0, beat_ms = clock_mono_ms();
     pthread_mutex_lock(&hub->mutex);
     while (!hub->ending) {
         bool due = hub->hinted || !hub->listening || clock_mono_ms() >= read_ms + CHECK_MS;
         if (hub->readers != NULL && due) {
             hub->hinted = false;
             read_ms = clock_mono_ms();
+            if (read_ms >= check_ms + CHECK_MS) {
+                check_ms = read_ms;
+                hub_check(hub);
+            }
             while (hub_read_some(hub) && !hub->ending)
                 continue;
             hub_wait(hub, GATHER_MS);

@@ -92,6 +92,8 @@ static const char completion_tail[] =
     "        :\n"
     "    elif [ -n \"$value\" ]; then\n"
     "        _guts_offer < <(_guts_things \"$value\")\n"
+    "    elif [ \"$COMP_CWORD\" = 1 ] && [[ \"$word\" = [!-]*-* ]]; then\n"
+    "        _guts_offer < <(_guts_things commands)\n"
     "    elif [ -z \"$command\" ]; then\n"
     "        _guts_offer < <(cut -d' ' -f\"$COMP_CWORD\" <<<\"$left\" | sort -u)\n"
     "    elif [ \"${word:0:1}\" = - ]; then\n"
@@ -115,15 +117,20 @@ static int run_complete(struct session *session, const struct arguments *argumen
     fputs(completion_head, stdout);
     printf("    commands='");
     print_names();
-    printf("'\n"
-           "    local typed=\"${COMP_WORDS[*]:1:COMP_CWORD-1}\" left\n"
-           "    typed=\"${typed//$'\\n'/ }\"\n"
-           "    left=$(grep -e \"^$typed\" <<<\"$commands\")\n"
-           "    while IFS= read -r i; do\n"
-           "        case \"$typed \" in \"$i \"*) [ ${#i} -gt ${#command} ] && command=\"$i\" ;; "
-           "esac\n"
-           "    done <<<\"$commands\"\n"
-           "    case \"$command\" in\n");
+    printf(
+        "'\n"
+        "    local typed=\"${COMP_WORDS[*]:1:COMP_CWORD-1}\" left\n"
+        "    typed=\"${typed//$'\\n'/ }\"\n"
+        "    local first=\"${COMP_WORDS[1]}\"\n"
+        "    if [ \"$COMP_CWORD\" -gt 1 ]; then # \"source-create\" is \"source create\"\n"
+        "        case \"$first\" in [!-]*-*) typed=\"${first//-/ }${typed#\"$first\"}\" ;; esac\n"
+        "    fi\n"
+        "    left=$(grep -e \"^$typed\" <<<\"$commands\")\n"
+        "    while IFS= read -r i; do\n"
+        "        case \"$typed \" in \"$i \"*) [ ${#i} -gt ${#command} ] && command=\"$i\" ;; "
+        "esac\n"
+        "    done <<<\"$commands\"\n"
+        "    case \"$command\" in\n");
     for (size_t g = 0; g < command_group_count; g++)
         for (size_t i = 0; i < command_groups[g]->count; i++)
             print_completion_case(&command_groups[g]->commands[i]);

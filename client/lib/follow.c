@@ -14,6 +14,7 @@
 struct follower {
     struct guts *guts;
     struct buffer line, data;
+    bool is_reset;  /* this event says that numbers begin anew */
     uint64_t after; /* UINT64_MAX: from now on */
     bool ended;     /* by take */
     bool connected; /* once at least */
@@ -28,8 +29,13 @@ static void end_event(struct follower *follower)
     if (follower->data.length == 0)
         return;
     json_t *event = json_loadb(follower->data.data, follower->data.length, 0, NULL);
+    bool is_reset = follower->is_reset;
     buffer_clear(&follower->data);
-    if (json_is_object(event)) {
+    follower->is_reset = false;
+    if (is_reset) {
+        json_int_t after = json_integer_value(json_object_get(event, "after"));
+        follower->after = after > 0 ? (uint64_t)after : 0;
+    } else if (json_is_object(event)) {
         follower->failures = 0;
         follower->after = (uint64_t)json_integer_value(json_object_get(event, "number"));
         if (!follower->take(follower->context, event))
@@ -43,6 +49,8 @@ static void take_line(struct follower *follower)
     const char *line = follower->line.data;
     if (follower->line.length == 0) {
         end_event(follower);
+    } else if (strcmp(line, "event: reset") == 0) {
+        follower->is_reset = true;
     } else if (strncmp(line, "data:", 5) == 0) {
         line += 5 + (line[5] == ' ');
         if (follower->data.length + strlen(line) <= EVENT_MOST_BYTES)
@@ -121,6 +129,7 @@ static bool follow_once(struct guts *guts, struct follower *follower,
     http_reply_fini(&reply);
     buffer_clear(&follower->line);
     buffer_clear(&follower->data);
+    follower->is_reset = false;
     follower->failures++;
     return fine;
 }

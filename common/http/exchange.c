@@ -297,14 +297,32 @@ static int hex_value(char digit)
     return digit >= 'a' && digit <= 'f' ? digit - 'a' + 10 : -1;
 }
 
-/* Undoes %XX in place. What is malformed, and a NUL, stay as they are written. */
-size_t exchange_unescape(void *context, struct MHD_Connection *connection, char *text)
+/* The path that this thread is about to be asked to unescape; MHD tells it just before. */
+static _Thread_local const char *path_to_come;
+
+void *exchange_note_uri(void *context, const char *uri, struct MHD_Connection *connection)
+{
+    path_to_come = uri;
+    return NULL;
+}
+
+static bool decodes_all(char byte)
+{
+    return byte != '\0';
+}
+
+static bool decodes_but_separators(char byte)
+{
+    return byte != '\0' && byte != '/' && byte != '%';
+}
+
+static size_t decode(char *text, bool (*wanted)(char byte))
 {
     char *out = text;
     for (const char *in = text; *in != '\0'; in++) {
         int high = in[0] == '%' ? hex_value(in[1]) : -1;
         int low = high >= 0 ? hex_value(in[2]) : -1;
-        if (low >= 0 && (high != 0 || low != 0)) {
+        if (low >= 0 && wanted((char)(high << 4 | low))) {
             *out++ = (char)(high << 4 | low);
             in += 2;
         } else {
@@ -313,4 +331,18 @@ size_t exchange_unescape(void *context, struct MHD_Connection *connection, char 
     }
     *out = '\0';
     return (size_t)(out - text);
+}
+
+/* Undoes %XX in place. What is malformed, and a NUL, stay as they are written. */
+size_t exchange_unescape(void *context, struct MHD_Connection *connection, char *text)
+{
+    bool is_path = text == path_to_come;
+    if (is_path)
+        path_to_come = NULL;
+    return decode(text, is_path ? decodes_but_separators : decodes_all);
+}
+
+void http_path_decode(char *part)
+{
+    decode(part, decodes_all);
 }

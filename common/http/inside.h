@@ -49,6 +49,7 @@ enum MHD_Result exchange_serve(void *context, struct MHD_Connection *connection,
                                size_t *upload_length, void **ret_exchange);
 void exchange_completed(void *context, struct MHD_Connection *connection, void **ret_exchange,
                         enum MHD_RequestTerminationCode how);
+void *exchange_note_uri(void *context, const char *uri, struct MHD_Connection *connection);
 size_t exchange_unescape(void *context, struct MHD_Connection *connection, char *text);
 void exchange_free_spares(struct http_server *server);
 

@@ -83,8 +83,9 @@ static struct MHD_Daemon *daemon_start(struct http_server *server, int fd,
         {MHD_OPTION_CONNECTION_TIMEOUT, (intptr_t)((settings->idle_timeout_ms + 999) / 1000), NULL},
         {MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)exchange_completed, server},
         {MHD_OPTION_UNESCAPE_CALLBACK, (intptr_t)exchange_unescape, server},
+        {MHD_OPTION_URI_LOG_CALLBACK, (intptr_t)exchange_note_uri, server},
     };
-    size_t count = 6;
+    size_t count = 7;
     if (server->thread_count > 1)
         options[count++] =
             (struct MHD_OptionItem){MHD_OPTION_THREAD_POOL_SIZE, server->thread_count, NULL};
@@ -148,7 +149,8 @@ bool http_server_open(const struct http_server_settings *settings, http_handler 
 
 static bool server_is_at_rest(struct http_server *server)
 {
-    return atomic_load(&server->exchanges) == 0 && !stream_any(server);
+    return atomic_load(&server->exchanges) == 0 && atomic_load(&server->busy) == 0 &&
+           !stream_any(server);
 }
 
 /* The handlers run in other threads and nothing signals their end: a short nap is cheap here. */

@@ -30,7 +30,9 @@ extern const size_t http_server_conf_key_count;
 
 struct http_request {
     const char *method;
-    const char *path; /* decoded, without query; no NUL, no ".." component */
+    /* Decoded, without query; no NUL, no ".." component. "%2F" and "%25" stay as they are written: a
+     * "/" of a name separates nothing. http_path_decode undoes them in what was cut out. */
+    const char *path;
     const char *body; /* NUL-terminated; "" when there is none */
     size_t body_length;
     struct arena *arena; /* the unit of work: freed when the answer has gone */
@@ -44,6 +46,8 @@ const char *http_request_query(const struct http_request *request, const char *n
 void http_request_each_query(const struct http_request *request,
                              bool (*visit)(void *context, const char *name, const char *value),
                              void *context);
+
+void http_path_decode(char *part); /* in place */
 
 #define HTTP_HEADERS_MOST 8
 /* A stream is asked again and again for its next bytes, from the pool's threads; it must not block.

@@ -90,3 +90,22 @@ bool event_view_highest(struct store *store, uint64_t *ret_number, struct error 
     *ret_number = db_rows_count(rows) > 0 ? db_rows_unsigned(rows, 0, 0) : 0;
     return true;
 }
+
+bool event_view_went_back(struct store *store, uint64_t last, uint64_t last_at, bool *ret_back,
+                          uint64_t *ret_highest, struct error *err)
+{
+    CLEANUP(arena_freep) struct arena *arena = arena_new();
+    const struct db_value value = db_unsigned(last);
+    struct db_rows *rows;
+    if (!db_query(
+            store_db(store), arena,
+            "SELECT (SELECT event_number FROM leader WHERE one = 1), (SELECT MAX(number) FROM "
+            "events), (SELECT at FROM events WHERE number = ?)",
+            &value, 1, &rows, err))
+        return false;
+    uint64_t given = db_rows_unsigned(rows, 0, 0), stored = db_rows_unsigned(rows, 0, 1),
+             at = db_rows_unsigned(rows, 0, 2);
+    *ret_highest = given > stored ? given : stored;
+    *ret_back = *ret_highest < last || (last_at != 0 && at != 0 && at != last_at);
+    return true;
+}

@@ -121,3 +121,20 @@ def test_help_is_everywhere(platform):
     assert len(commands) > 30
     for command in commands:
         assert "usage: guts" in platform.guts(*command.split(), "--help").stdout
+
+
+@pytest.mark.parametrize("words, offered", [
+    (["sour"], {"source"}),
+    (["source-sh"], {"source-show"}),
+    (["source", "sh"], {"show"}),
+    (["source-create", "--dr"], {"--driver"}),
+    (["source", "create", "--dr"], {"--driver"}),
+    (["migrate", "--on-failure", "k"], {"keep"}),
+    (["migrate-", ""], set()),
+])
+def test_bash_completes_commands_in_both_forms(words, offered):
+    script = """source <("$0" complete); COMP_WORDS=(guts "$@"); COMP_CWORD=$#; _guts
+                printf '%s\\n' "${COMPREPLY[@]}" """
+    done = subprocess.run(["bash", "-c", script, program("cli"), *words], env=ENVIRONMENT,
+                          capture_output=True, text=True, check=True)
+    assert set(done.stdout.split()) == offered, done.stderr

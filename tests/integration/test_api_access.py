@@ -167,13 +167,23 @@ SQL = ["x' OR '1'='1", "'; DROP TABLE sources; --", "%", "_", "\\", "a\"b", "../
 def test_names_are_only_names(api, name):
     quoted = requests.utils.quote(name, safe="")
     for path in ("sources", "destinations", "vms", "migrations", "nodes"):
-        if "/" not in name:
-            api.call("GET", f"/v1/{path}/{quoted}", status=404)
+        api.call("GET", f"/v1/{path}/{quoted}", status=404)
     made = api.call("POST", "/v1/sources", {"name": name, "driver": "ova",
                                             "settings": {"path": "/x"}}, status=201)
     assert made["name"] == name
     assert names_of(api.call("GET", f"/v1/sources?name={quoted}"), "sources") == [name]
+    assert api.call("GET", f"/v1/sources/{quoted}", status=200)["id"] == made["id"]
     api.call("DELETE", f"/v1/sources/{made['id']}", status=204)
+
+
+@pytest.mark.parametrize("name", ["a/b", "/", "50%2Foff", "100%", "a%b/c", "../x"])
+def test_names_with_slashes_and_percents_are_reached_in_paths(api, name):
+    quoted = requests.utils.quote(name, safe="")
+    made = api.call("POST", "/v1/sources", {"name": name, "driver": "ova",
+                                            "settings": {"path": "/x"}}, status=201)
+    assert api.call("GET", f"/v1/sources/{quoted}", status=200)["id"] == made["id"]
+    api.call("DELETE", f"/v1/sources/{quoted}", status=204)
+    api.call("GET", f"/v1/sources/{quoted}", status=404)
 
 
 @pytest.mark.parametrize("path", [

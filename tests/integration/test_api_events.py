@@ -130,3 +130,55 @@ def test_a_slow_reader_is_cut_off_and_resumes(api, rows):
     resumed = listen(api, "/v1/events/stream?kind=job.slow", 10,
                      {"Last-Event-ID": str(heard[-1])})
     assert [number for number, _ in resumed] == list(range(heard[-1] + 1, heard[-1] + 11))
+
+
+def test_a_stream_tells_that_the_database_went_back(api, rows):
+    """The numbers that a reader saw are given anew: it hears of it, and resumes behind the rest."""
+    rows.event(30000)
+    rows.event(30005, text="will be lost")
+    told = []
+
+    def follow():
+        answer = api.get_raw("/v1/events/stream?after=30000", api.headers(), stream=True)
+        for line in answer.iter_lines():
+            told.append(line.decode())
+    reader = threading.Thread(target=follow)
+    reader.start()
+    while not any("will be lost" in line for line in told):
+        time.sleep(0.05)
+    rows.run("DELETE FROM events WHERE number > 30000")
+    rows.run("UPDATE leader SET event_number = 30000")
+    reader.join(20)
+    assert not reader.is_alive()
+    assert [line for line in told if line][-3:] == ["id: 30000", "event: reset",
+                                                    'data: {"after":30000}']
+    rows.event(30001, text="another past")
+    again = listen(api, "/v1/events/stream", 1, {"Last-Event-ID": "30000"})
+    assert again[0][1]["text"] == "another past"
+
+
+def test_a_reader_that_was_away_hears_that_the_database_went_back(api, rows):
+    rows.event(30010)
+    answer = api.get_raw("/v1/events/stream", {**api.headers(), "Last-Event-ID": "99999999"},
+                         stream=True)
+    lines = [line.decode() for line, _ in zip(answer.iter_lines(), range(6))]
+    answer.close()
+    assert lines[2:5] == ["id: 30010", "event: reset", 'data: {"after":30010}']
+
+
+def test_a_number_that_was_given_anew_is_noticed(api, rows):
+    """The new past has as many events already: only their moments tell it from the old one."""
+    rows.event(30020, at=1000)
+    told = []
+
+    def follow():
+        answer = api.get_raw("/v1/events/stream?after=30019", api.headers(), stream=True)
+        for line in answer.iter_lines():
+            told.append(line.decode())
+    reader = threading.Thread(target=follow)
+    reader.start()
+    while not any("event 30020" in line for line in told):
+        time.sleep(0.05)
+    rows.run("UPDATE events SET at = 2000 WHERE number = 30020")
+    reader.join(20)
+    assert not reader.is_alive() and "event: reset" in told

@@ -73,6 +73,8 @@ static void parameters_are_taken_in_their_order(void **state)
     found = match("POST", "/v1/sources/a b'; --/test");
     assert_int_equal(found.route->argument, 7);
     assert_string_equal(found.params[0], "a b'; --");
+    found = match("GET", "/v1/sources/a%2Fb%2525");
+    assert_string_equal(found.params[0], "a/b%25");
 }
 
 static void an_empty_parameter_does_not_match(void **state)

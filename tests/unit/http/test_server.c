@@ -200,6 +200,18 @@ static void a_hopeless_body_is_refused_before_it_comes(void **state)
     assert_non_null(strstr(answer, "413"));
 }
 
+static void separators_of_paths_stay_encoded(void **state)
+{
+    CLEANUP(http_reply_fini) struct http_reply reply = {0};
+    world_call(*state, "GET", "/a%2fb%2Fc%25/d%20?x=%2F%25", NULL, &reply);
+    assert_string_equal(reply.body.data, "GET /a%2fb%2Fc%25/d  0 ");
+    world_call(*state, "GET", "/query?/a=%2F%25", NULL, &reply);
+    assert_string_equal(reply.body.data, "/a=/%;");
+    char part[] = "a%2fb%2Fc%25%zz%";
+    http_path_decode(part);
+    assert_string_equal(part, "a/b/c%%zz%");
+}
+
 static void paths_that_climb_are_refused(void **state)
 {
     char answer[2048];
@@ -379,6 +391,7 @@ int main(void)
         WORLD_TEST(query_parameters_and_headers_are_read),
         WORLD_TEST(a_long_body_is_refused_and_the_connection_lives_on),
         WORLD_TEST(a_hopeless_body_is_refused_before_it_comes),
+        WORLD_TEST(separators_of_paths_stay_encoded),
         WORLD_TEST(paths_that_climb_are_refused),
         WORLD_TEST(headers_without_end_are_cut_off),
         WORLD_TEST(head_answers_without_a_body),
