@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Disks through libnbd: any NBD export, and any format that qemu-nbd reads (VDI, VHD, VHDX, qcow2,
- * VMDK) by starting one in a cage on a Unix socket in the job's directory.
+ * Disks through libnbd: any NBD export, and any format that qemu-nbd reads (VDI, VHD, VHDX,
+ * qcow2) by starting one in a cage on a Unix socket in the job's directory.
  *
  * Threads: as disk.h; one connection for each parallel call.
  */
@@ -19,7 +19,7 @@ struct disk_qemu_plan {
     int fd;                /* an open descriptor that qemu-nbd inherits; −1: none */
     uint64_t offset_bytes; /* where the image starts in the file (a member of a tar) */
     uint64_t length_bytes; /* 0: to the end */
-    const char *format; /* required: "raw", "qcow2", "vmdk", "vdi", "vpc", "vhdx"; never probed */
+    const char *format;    /* required: "raw", "qcow2", "vdi", "vpc", "vhdx"; never probed */
     bool writable;
     const char *directory; /* for the socket and the pid file */
     const char *identity;  /* NULL: inode, size and mtime of the file */

@@ -101,9 +101,10 @@ bool qemu_process_end(struct qemu_process *process, struct error *err)
 
 /* -- starting ------------------------------------------------------------------------------------- */
 
+/* Not VMDK, whose descriptors name other files that qemu would open: vmdk.h reads those. */
 static bool format_check(const char *format, struct error *err)
 {
-    static const char *const known[] = {"raw", "qcow2", "vmdk", "vdi", "vpc", "vhdx"};
+    static const char *const known[] = {"raw", "qcow2", "vdi", "vpc", "vhdx"};
     for (size_t i = 0; format != NULL && i < COUNT_OF(known); i++) {
         if (strcmp(format, known[i]) == 0)
             return true;

@@ -17,6 +17,7 @@
 #include "migration/disk/raw.h"
 #include "proto/fault.h"
 
+#define FILE_SLACK_BYTES (64u << 20)
 #define QCOW2_PARALLEL 2
 #define ROOM_AHEAD_BYTES (16ull << 20)
 static const uint8_t zero_cluster[QCOW2_CLUSTER_BYTES];
@@ -392,6 +393,12 @@ bool disk_qcow2_reopen(const struct disk_qcow2_plan *plan, struct disk **ret_dis
         return false;
     if (header.zstd || plan->compression != DISK_QCOW2_PLAIN)
         return error_set(err, &FAULT_UNSUPPORTED, "compressed qcow2 is begun again, not resumed");
+    /* Tables and counts are a small part of a disk: what is much longer was not written here, and would
+     * cost memory by its length. */
+    if (file_bytes / 2 > header.size_bytes + FILE_SLACK_BYTES)
+        return error_set(err, &FAULT_DISK_INVALID,
+                         "a file of %" PRIu64 " bytes for a disk of %" PRIu64, file_bytes,
+                         header.size_bytes);
     struct disk_qcow2 *qcow2 = qcow2_new(plan, header.size_bytes);
     fd = -1; /* the disk's */
     if (file_pread_all(qcow2->fd, qcow2->l1, (size_t)qcow2->l1_entries * 8, qcow2->l1_offset,

@@ -269,3 +269,27 @@ def test_a_source_that_is_written_to_meanwhile_is_noticed(tmp_path):
         told = copy.communicate(timeout=60)[1]
         assert copy.returncode == 2 and "source_changed" in told, told
         assert not (tmp_path / "out.raw").exists()
+
+
+@pytest.mark.parametrize("format", ["raw", "qcow2"])
+def test_an_nbd_export_full_of_rubbish_is_zeroed_where_the_source_has_nothing(format, tmp_path):
+    truth = guest_bytes(11, 64 << 20)
+    (tmp_path / "truth.raw").write_bytes(truth)
+    run("qemu-img", "convert", "-O", "vmdk", tmp_path / "truth.raw", tmp_path / "d.vmdk")
+    target = tmp_path / "target"
+    (tmp_path / "rubbish").write_bytes(b"\xee" * (64 << 20))
+    run("qemu-img", "convert", "-f", "raw", "-O", format, tmp_path / "rubbish", target)
+    server = subprocess.Popen(["qemu-nbd", "-f", format, "-t", "-e", "8", "--discard=unmap",
+                               "-k", tmp_path / "s", target])
+    try:
+        while not (tmp_path / "s").exists():
+            assert server.poll() is None
+        uri = f"nbd+unix:///?socket={tmp_path}/s"
+        run(TOOL, "convert", tmp_path / "d.vmdk", uri)
+        extents = [line.split() for line in run(TOOL, "map", uri).splitlines()]
+        assert sum(int(length) for _, length, kind in extents if kind == "data") < 24 << 20
+    finally:
+        server.terminate()
+        server.wait(30)
+    run("qemu-img", "compare", "-f", "raw", "-F", format, tmp_path / "truth.raw", target)
+    assert (tmp_path / "target").stat().st_blocks * 512 < 32 << 20  # zeroes gave their room back

@@ -139,7 +139,11 @@ static void damaged_files_are_not_gone_on_with(void **state)
     assert_true(disk_flush(disk, &err));
     disk_close(disk);
     uint64_t entry = 0;
-    off_t table = 2 * QCOW2_CLUSTER_BYTES; /* the only one: behind header and first table */
+    off_t table = 2 * QCOW2_CLUSTER_BYTES;         /* the only one: behind header and first table */
+    assert_int_equal(ftruncate(fd, 8ll << 40), 0); /* memory would follow its length */
+    assert_false(reopen(fd, &none, &err));
+    assert_ptr_equal(err.fault, &FAULT_DISK_INVALID);
+    assert_int_equal(ftruncate(fd, 8 * QCOW2_CLUSTER_BYTES), 0);
     assert_int_equal(pread(fd, &entry, 8, table), 8);
     assert_int_equal(pwrite(fd, &entry, 8, table + 16 * 8), 8); /* the same cluster twice */
     assert_false(reopen(fd, &none, &err));
