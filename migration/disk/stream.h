@@ -29,6 +29,13 @@ bool disk_qcow2_stream_open(struct disk *from, struct disk_sink sink, const char
                             struct disk **ret_disk, uint64_t *ret_stream_bytes,
                             struct error *err) MUST_CHECK;
 
+/* The same with compressed clusters, where the source has packs (pack.h) and tells beforehand how long
+ * they may be; other clusters are plain. FAULT_SOURCE_CHANGED also when a block needs more than was told.
+ * Memory: at most 2 MiB of map (128 GiB of disk with data), then as above. */
+bool disk_qcow2_repack_open(struct disk *from, struct disk_sink sink, const char *spill_directory,
+                            struct disk **ret_disk, uint64_t *ret_stream_bytes,
+                            struct error *err) MUST_CHECK;
+
 /* A sink before another one that digests what passes. */
 struct disk_sink_digest;
 #define DISK_SINK_DIGEST_TEXT_SIZE 129 /* SHA-512 in hex */

@@ -13,6 +13,7 @@
 #include "migration/disk/http.h"
 #include "migration/disk/stream.h"
 #include "migration/disk/tool/tool.h"
+#include "proto/fault.h"
 
 static bool is_http(const char *name)
 {
@@ -46,7 +47,13 @@ static bool open_stream(struct disk *from, struct disk_sink sink,
                         const struct tool_options *options, struct disk **ret_disk,
                         uint64_t *ret_length, struct error *err)
 {
-    if (strcmp(options->to_format, "qcow2") == 0)
+    bool is_qcow2 = strcmp(options->to_format, "qcow2") == 0;
+    if (is_qcow2 && options->compression == DISK_QCOW2_REPACK)
+        return disk_qcow2_repack_open(from, sink, tool_directory(), ret_disk, ret_length, err);
+    if (options->compression != DISK_QCOW2_PLAIN)
+        return error_set(err, &FAULT_UNSUPPORTED,
+                         "a stream is compressed by repacking only: its length would not be known");
+    if (is_qcow2)
         return disk_qcow2_stream_open(from, sink, tool_directory(), ret_disk, ret_length, err);
     *ret_length = disk_size_bytes(from);
     *ret_disk = disk_raw_stream_new(*ret_length, sink);
