@@ -10,6 +10,7 @@
 #include "migration/cage.h"
 #include "migration/destination/boot_check.h"
 #include "migration/destination/local_inner.h"
+#include "migration/disk/qcow2.h"
 #include "proto/fault.h"
 
 static void local_close(struct destination *destination)
@@ -99,6 +100,30 @@ static const char *text_or(const struct settings *settings, const char *name, co
     return text != NULL ? text : standard;
 }
 
+/* −1: unknown */
+static int compression_find(const char *name)
+{
+    static const char *const names[] = {[DISK_QCOW2_PLAIN] = "none",
+                                        [DISK_QCOW2_ZSTD] = "zstd",
+                                        [DISK_QCOW2_DEFLATE] = "deflate",
+                                        [DISK_QCOW2_REPACK] = "repack"};
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        if (strcmp(name, names[i]) == 0)
+            return (int)i;
+    }
+    return -1;
+}
+
+static bool compression_check(const struct local_options *options, struct error *err)
+{
+    if (options->compression < 0)
+        return error_set(err, &FAULT_FIELDS_INVALID,
+                         "\"compression\" must be \"none\", \"zstd\", \"deflate\" or \"repack\"");
+    if (options->compression != DISK_QCOW2_PLAIN && strcmp(options->format, "qcow2") != 0)
+        return error_set(err, &FAULT_FIELDS_INVALID, "\"compression\" needs the format \"qcow2\"");
+    return true;
+}
+
 bool local_options_read(const struct settings *settings, struct local_options *ret_options,
                         struct error *err)
 {
@@ -106,6 +131,7 @@ bool local_options_read(const struct settings *settings, struct local_options *r
     const char *nic_model = text_or(settings, "nic_model", "virtio");
     *ret_options = (struct local_options){
         .format = text_or(settings, "format", "qcow2"),
+        .compression = compression_find(text_or(settings, "compression", "none")),
         .virtio_disks = strcmp(bus, "virtio") == 0,
         .virtio_nics = strcmp(nic_model, "virtio") == 0,
         .verify_boot = settings_boolean(settings, "verify_boot"),
@@ -120,6 +146,7 @@ bool local_options_read(const struct settings *settings, struct local_options *r
     if (ret_options->boot_text[0] == '\0' || strlen(ret_options->boot_text) > 255)
         return error_set(err, &FAULT_FIELDS_INVALID, "\"boot_text\" must have 1 to 255 bytes");
     return one_of("format", ret_options->format, "qcow2", "raw", NULL, err) &&
+           compression_check(ret_options, err) &&
            one_of("bus", bus, "virtio", "source", NULL, err) &&
            one_of("nic_model", nic_model, "virtio", "source", NULL, err) &&
            one_of("boot_accelerator", ret_options->boot_accelerator, "auto", "kvm", "tcg", err);
@@ -226,6 +253,12 @@ static const struct setting options[] = {
      .type = SETTING_TEXT,
      .standard = "qcow2",
      .help = "of the disks: qcow2 or raw"},
+    {.name = "compression",
+     .type = SETTING_TEXT,
+     .standard = "none",
+     .help =
+         "of qcow2: none, zstd, deflate (slower, read by all), or repack (grains of a "
+         "streamOptimized VMDK as they are: fastest, with a window that some readers may refuse)"},
     {.name = "bus",
      .type = SETTING_TEXT,
      .standard = "virtio",

@@ -56,11 +56,14 @@ static bool open_file(int directory_fd, const char *name, int *ret_fd, bool *ret
     return true;
 }
 
-/* What an earlier run of this attempt wrote is kept where its format is understood. */
+/* What an earlier run of this attempt wrote is kept where its format is understood: a compressed file is
+ * begun again. */
 static bool open_qcow2(int directory_fd, const char *name, uint64_t size_bytes,
-                       struct destination_disk *ret_disk, struct error *err)
+                       enum disk_qcow2_compression compression, struct destination_disk *ret_disk,
+                       struct error *err)
 {
-    struct disk_qcow2_plan plan = {.size_bytes = size_bytes, .description = name};
+    struct disk_qcow2_plan plan = {
+        .size_bytes = size_bytes, .compression = compression, .description = name};
     struct error why = {0};
     bool existed;
     if (!open_file(directory_fd, name, &plan.fd, &existed, err))
@@ -114,7 +117,8 @@ bool local_disk_begin(struct destination *destination, const struct destination_
     struct destination_disk disk = {0};
     bool opened = strcmp(options.format, "raw") == 0
                       ? open_raw(directory, name, size_bytes, &disk, err)
-                      : open_qcow2(directory, name, size_bytes, &disk, err);
+                      : open_qcow2(directory, name, size_bytes,
+                                   (enum disk_qcow2_compression)options.compression, &disk, err);
     if (!opened)
         return error_prefix(err, "disk %zu", index);
     if (!work_made(self->work, stored, name, err)) {

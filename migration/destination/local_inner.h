@@ -21,6 +21,7 @@ struct local {
 /* The options of a migration, read. */
 struct local_options {
     const char *format;
+    int compression; /* enum disk_qcow2_compression */
     bool virtio_disks;
     bool virtio_nics;
     bool verify_boot;

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """guts-disk against qemu-img: every kind of file that qemu-img writes is read byte for byte, and what
 guts-disk writes is clean and equal in qemu-img's eyes."""
+import json
 import os
 import random
 import shutil
+import struct
 import subprocess
+import zlib
 from pathlib import Path
 
 import pytest
@@ -89,7 +92,8 @@ def test_a_chain_of_snapshots_is_read_as_qemu_reads_it(raw, tmp_path):
     assert "disk_missing" in fails(TOOL, "digest", tmp_path / below)
 
 
-@pytest.mark.parametrize("flags", [[], ["-c"]], ids=["plain", "compressed"])
+@pytest.mark.parametrize("flags", [[], ["-c"], ["-cdeflate"], ["-crepack"]],
+                         ids=["plain", "zstd", "deflate", "repack"])
 @pytest.mark.parametrize("kind", ["raw", "streamOptimized"])
 def test_qcow2_is_clean_and_equal(kind, flags, raw, digest, tmp_path):
     source = raw
@@ -101,6 +105,72 @@ def test_qcow2_is_clean_and_equal(kind, flags, raw, digest, tmp_path):
     run("qemu-img", "check", out)
     run("qemu-img", "compare", "-f", "raw", "-F", "qcow2", raw, out)
     assert run(TOOL, "digest", out) == digest  # through qemu-nbd
+
+
+def streams(raw, grain, path):
+    """A streamOptimized file with grains of `grain` bytes, as VMware lays it out: tables behind their
+    grains, found by the footer."""
+    sector = 512
+    size = raw.stat().st_size // sector
+    with raw.open("rb") as file, path.open("wb") as out:
+        header = bytearray(sector)
+        for at, form, value in [(0, "4s", b"KDMV"), (4, "I", 3), (8, "I", 0x30001), (12, "Q", size),
+                                (20, "Q", grain // sector), (44, "I", 512), (56, "Q", 2**64 - 1), (64, "Q", 1),
+                                (77, "H", 1)]:
+            struct.pack_into("<" + form, header, at, value)
+        out.write(header)
+        directory = []
+        for first in range(0, size * sector, grain * 512):
+            table = []
+            for at in range(first, min(first + grain * 512, size * sector), grain):
+                file.seek(at)
+                data = file.read(grain).ljust(grain, b"\0")
+                table.append(out.tell() // sector if any(data) else 0)
+                if table[-1]:
+                    packed = zlib.compress(data, 6)
+                    out.write(struct.pack("<QI", at // sector, len(packed)) + packed)
+                    out.write(bytes(-out.tell() % sector))
+            if any(table):
+                out.write(struct.pack("<QII", 4, 0, 1).ljust(sector, b"\0"))
+            directory.append(out.tell() // sector if any(table) else 0)
+            if any(table):
+                out.write(b"".join(entry.to_bytes(4, "little") for entry in table).ljust(2048, b"\0"))
+        entries = b"".join(entry.to_bytes(4, "little") for entry in directory)
+        entries += bytes(-len(entries) % sector)
+        out.write(struct.pack("<QII", len(entries) // sector, 0, 2).ljust(sector, b"\0"))
+        struct.pack_into("<Q", header, 56, out.tell() // sector)
+        out.write(entries + struct.pack("<QII", 1, 0, 3).ljust(sector, b"\0") + header + bytes(sector))
+
+
+@pytest.mark.parametrize("grain", [8 << 10, 32 << 10, 64 << 10, 128 << 10])
+def test_grains_of_any_size_are_repacked_or_coded_again(grain, raw, digest, tmp_path):
+    source, out = tmp_path / "d.vmdk", tmp_path / "out.qcow2"
+    streams(raw, grain, source)
+    assert run(TOOL, "digest", source) == digest
+    for stream in [False, True]:
+        if stream:
+            with out.open("wb") as file:
+                subprocess.run([TOOL, "convert", "-O", "qcow2", "-crepack", source, "-"], check=True, stdout=file)
+        else:
+            run(TOOL, "convert", "-O", "qcow2", "-crepack", source, out)
+        run("qemu-img", "check", out)
+        run("qemu-img", "compare", "-f", "raw", "-F", "qcow2", raw, out)
+        about = json.loads(run("qemu-img", "check", "--output=json", out))
+        packed = about.get("compressed-clusters", 0)
+        assert packed > 0 if grain == 64 << 10 or not stream else packed == 0
+
+
+def test_a_damaged_grain_is_not_repacked(raw, tmp_path):
+    source = tmp_path / "d.vmdk"
+    streams(raw, 64 << 10, source)
+    with source.open("r+b") as file:
+        file.seek(512 + 8)
+        length = int.from_bytes(file.read(4), "little")
+        file.seek(512 + 12 + length - 1)
+        last = file.read(1)[0]
+        file.seek(-1, 1)
+        file.write(bytes([last ^ 1]))
+    assert "disk_invalid" in fails(TOOL, "convert", "-O", "qcow2", "-crepack", source, tmp_path / "out.qcow2")
 
 
 def test_a_qcow2_that_was_finished_is_gone_on_with(raw, tmp_path):

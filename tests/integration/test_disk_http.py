@@ -111,9 +111,10 @@ def test_streams_of_empty_disks(size, tmp_path):
         assert run(TOOL, "digest", tmp_path / "out") == run(TOOL, "digest", tmp_path / "e.raw")
 
 
-def test_http_to_http_in_one_pass(raw, server):
+@pytest.mark.parametrize("flags", [[], ["-crepack"]], ids=["plain", "repack"])
+def test_http_to_http_in_one_pass(flags, raw, server):
     server.requests.clear()
-    run(TOOL, "convert", "-O", "qcow2", server.url("s.vmdk"), server.url("up.qcow2"))
+    run(TOOL, "convert", "-O", "qcow2", *flags, server.url("s.vmdk"), server.url("up.qcow2"))
     equal(raw, raw.parent / "up.qcow2")
     length = [length for method, _, length in server.requests if method == "PUT"]
     assert length == [str((raw.parent / "up.qcow2").stat().st_size)]

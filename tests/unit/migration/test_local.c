@@ -417,6 +417,31 @@ static bool preflight_finds(struct place *place, const struct fault *fault)
     return found;
 }
 
+static void compressed_disks_are_proven_and_begun_again(void **state)
+{
+    struct place *place = *state;
+    NEEDS_QEMU();
+    static const char *const kinds[] = {"{\"compression\": \"zstd\"}",
+                                        "{\"compression\": \"deflate\"}",
+                                        "{\"compression\": \"repack\"}"};
+    for (size_t i = 0; i < COUNT_OF(kinds); i++) {
+        set_options(place, kinds[i]);
+        for (unsigned again = 0; again < 2; again++) {
+            struct error err = {0};
+            bool resumable = true;
+            struct copy_digests *digests = copy_in(place, 0, &resumable);
+            assert_false(resumable);
+            assert_true(prove(place, 0, digests, &err));
+            copy_digests_free(digests);
+            open_attempt(place, 1);
+        }
+    }
+    set_options(place, "{\"compression\": \"gzip\"}");
+    assert_true(preflight_finds(place, &FAULT_FIELDS_INVALID));
+    set_options(place, "{\"compression\": \"zstd\", \"format\": \"raw\"}");
+    assert_true(preflight_finds(place, &FAULT_FIELDS_INVALID));
+}
+
 static void preflight_names_what_would_fail(void **state)
 {
     struct place *place = *state;
@@ -491,6 +516,7 @@ int main(void)
         TEST(an_end_in_mid_replacement_never_brings_the_former_server_back),
         TEST(a_settle_check_removes_what_came_late_and_nothing_of_others),
         TEST(an_accepted_server_is_no_longer_removed),
+        TEST(compressed_disks_are_proven_and_begun_again),
         TEST(preflight_names_what_would_fail),
         TEST(what_is_not_ours_is_never_touched),
         TEST(nothing_is_made_without_the_fence),
