@@ -11,24 +11,32 @@
 #ifndef GUTS_MIGRATION_DISK_HTTP_H
 #define GUTS_MIGRATION_DISK_HTTP_H
 
+#include <sys/socket.h>
+
 #include "migration/disk/disk.h"
 
 struct http_plan {
-    const char *url;
+    const char *url; /* in errors without its user and query */
+    /* Asked with the address of every connection before it is made, so that a name that leads elsewhere
+     * by now gains nothing; from several threads. NULL: all may be connected to. With it no proxy is used,
+     * for that would connect in our place. FAULT_ADDRESS_NOT_ALLOWED. */
+    bool (*may_connect)(void *context, const struct sockaddr *address);
+    void *may_connect_context; /* outlives the disk or upload */
     const char *const
         *headers;          /* "Name: value", copied and wiped at the end; NULL-terminated or NULL */
     const char *ca_file;   /* NULL: the system's */
     unsigned connections;  /* of a disk; 0: 4 */
     uint64_t memory_bytes; /* of read-ahead; 0: 16 MiB */
     unsigned retries;      /* of one range; 0: 5 */
-    unsigned idle_seconds; /* no byte for so long breaks a request; 0: 30 */
+    unsigned idle_seconds; /* less than 100 bytes a second for so long breaks a request; 0: 30 */
+    unsigned answer_seconds; /* an upload's answer may take so long when all was sent; 0: 600 */
 };
 /* A disk over the bytes at the URL. The server must serve ranges (FAULT_UNSUPPORTED else); what it says
  * of the thing (ETag or Last-Modified) is held against every answer: FAULT_SOURCE_CHANGED. */
 bool disk_http_open(const struct http_plan *plan, struct disk **ret_disk,
                     struct error *err) MUST_CHECK;
 
-/* PUT with a Content-Length, the body pushed piece by piece from the caller's thread. */
+/* PUT with a Content-Length (every stream here has one: see stream.h), the body pushed piece by piece from the caller's thread. */
 struct http_upload;
 bool http_upload_begin(const struct http_plan *plan, uint64_t length_bytes,
                        struct http_upload **ret_upload, struct error *err) MUST_CHECK;

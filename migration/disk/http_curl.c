@@ -4,12 +4,24 @@
  */
 #include <curl/curl.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "common/base/memory.h"
 #include "migration/disk/http_inner.h"
 #include "proto/fault.h"
 
-void *http_handle_new(const struct http_plan *plan)
+/* Asked by curl for every address that it would connect to. What we open does not leak into children. */
+static curl_socket_t open_socket(void *context, curlsocktype purpose, struct curl_sockaddr *address)
+{
+    struct http_gate *gate = context;
+    if (gate->may_connect != NULL && !gate->may_connect(gate->context, &address->addr)) {
+        gate->refused = true;
+        return CURL_SOCKET_BAD;
+    }
+    return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+}
+
+void *http_handle_new(const struct http_plan *plan, struct http_gate *gate)
 {
     CURL *handle = curl_easy_init();
     if (handle == NULL)
@@ -19,10 +31,16 @@ void *http_handle_new(const struct http_plan *plan)
     curl_easy_setopt(handle, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(handle, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(handle, CURLOPT_CONNECTTIMEOUT, 15L);
-    curl_easy_setopt(handle, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    curl_easy_setopt(handle, CURLOPT_LOW_SPEED_LIMIT, 100L); /* a trickle is no progress */
     curl_easy_setopt(handle, CURLOPT_LOW_SPEED_TIME,
                      (long)(plan->idle_seconds > 0 ? plan->idle_seconds : 30));
     curl_easy_setopt(handle, CURLOPT_BUFFERSIZE, 256L << 10);
+    gate->may_connect = plan->may_connect;
+    gate->context = plan->may_connect_context;
+    curl_easy_setopt(handle, CURLOPT_OPENSOCKETFUNCTION, open_socket);
+    curl_easy_setopt(handle, CURLOPT_OPENSOCKETDATA, gate);
+    if (plan->may_connect != NULL)
+        curl_easy_setopt(handle, CURLOPT_PROXY, "");
     if (plan->ca_file != NULL)
         curl_easy_setopt(handle, CURLOPT_CAINFO, plan->ca_file);
     return handle;
@@ -45,9 +63,15 @@ void http_headers_free(struct curl_slist *headers)
     curl_slist_free_all(headers);
 }
 
-bool http_fail(struct error *err, const char *url, int code, const char *words)
+bool http_fail(struct error *err, const char *url, int code, const char *words,
+               const struct http_gate *gate)
 {
     const struct fault *fault = &FAULT_IO;
+    if (code == CURLE_COULDNT_CONNECT && gate->refused)
+        return error_set(err, &FAULT_ADDRESS_NOT_ALLOWED,
+                         "\"%s\" leads to an address that is not "
+                         "allowed",
+                         url);
     if (code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST)
         fault = &FAULT_UNAVAILABLE;
     else if (code == CURLE_OPERATION_TIMEDOUT)
@@ -62,10 +86,25 @@ bool http_fail(struct error *err, const char *url, int code, const char *words)
 
 bool http_status_fail(struct error *err, const char *url, long status)
 {
+    if (status >= 300 && status < 400)
+        return error_set(err, &FAULT_UNSUPPORTED,
+                         "\"%s\": answered %ld: redirects are not followed", url, status);
     const struct fault *fault = status == 401 || status == 403   ? &FAULT_DENIED
                                 : status == 404 || status == 410 ? &FAULT_NOT_FOUND
                                 : status == 507 || status == 413 ? &FAULT_NO_SPACE
-                                : status >= 500                  ? &FAULT_UNAVAILABLE
+                                : status >= 500 || status == 429 ? &FAULT_UNAVAILABLE
                                                                  : &FAULT_IO;
     return error_set(err, fault, "\"%s\": answered %ld", url, status);
+}
+
+char *http_shown(const char *url)
+{
+    const char *scheme = strstr(url, "://");
+    const char *host = scheme != NULL ? scheme + 3 : url;
+    size_t length = strcspn(host, "?#");
+    /* With an "@" anywhere nobody can tell where the user ends. */
+    if (strchr(url, '@') != NULL)
+        length = 0;
+    return xasprintf("%.*s%.*s%s", (int)(host - url), url, (int)length, host,
+                     host[length] != 0 ? "…" : "");
 }

@@ -7,25 +7,34 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "common/base/clock.h"
 #include "common/base/memory.h"
 #include "migration/disk/http_inner.h"
 #include "proto/fault.h"
 
 #define RING_BYTES (2u << 20)
+#define ANSWER_MOST (1u << 20) /* bytes of an answer's body, which nobody reads */
 
 struct http_upload {
     CURL *handle;
     struct curl_slist *headers;
-    char *url;
+    struct http_gate gate;
+    struct http_head head;
+    char *shown;
+    uint64_t idle_ms;
+    uint64_t answer_ms;
     char words[CURL_ERROR_SIZE];
     uint64_t length;
     pthread_t thread;
     pthread_mutex_t lock; /* of all below */
     pthread_cond_t moved;
-    uint64_t put;   /* bytes that came */
-    uint64_t taken; /* bytes that went */
-    bool closed;    /* no more will come */
-    bool ended;     /* the request is over */
+    uint64_t put;      /* bytes that came */
+    uint64_t taken;    /* bytes that went */
+    bool closed;       /* no more will come */
+    bool ended;        /* the request is over */
+    uint64_t moved_ms; /* when a byte last went, or had to be waited for */
+    uint64_t dropped;
+    bool stalled;
     CURLcode code;
     long status;
     uint8_t ring[RING_BYTES];
@@ -38,6 +47,7 @@ static size_t take(char *to, size_t size, size_t count, void *context)
     pthread_mutex_lock(&upload->lock);
     while (upload->put == upload->taken && !upload->closed)
         pthread_cond_wait(&upload->moved, &upload->lock);
+    upload->moved_ms = clock_mono_ms(); /* our own slowness is not the peer's */
     while (length < most && upload->taken < upload->put) {
         size_t at = upload->taken % RING_BYTES;
         uint64_t there = upload->put - upload->taken;
@@ -56,7 +66,27 @@ static size_t take(char *to, size_t size, size_t count, void *context)
 
 static size_t drop(char *data, size_t size, size_t count, void *context)
 {
-    return size * count;
+    struct http_upload *upload = context;
+    upload->dropped += size * count;
+    return upload->dropped <= ANSWER_MOST ? size * count : 0;
+}
+
+static size_t take_head(char *line, size_t size, size_t count, void *context)
+{
+    return http_head_take(context, line, size * count) ? size * count : 0;
+}
+
+/* Ends a request whose peer takes nothing, or does not answer. Bytes in flight count when the next are
+ * asked for; what a peer does with a whole disk before it answers takes its time. */
+static int watch(void *context, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
+{
+    struct http_upload *upload = context;
+    pthread_mutex_lock(&upload->lock);
+    uint64_t most_ms = upload->taken == upload->length ? upload->answer_ms : upload->idle_ms;
+    bool stalled = clock_mono_ms() - upload->moved_ms > most_ms;
+    upload->stalled = upload->stalled || stalled;
+    pthread_mutex_unlock(&upload->lock);
+    return stalled ? 1 : 0;
 }
 
 static void *run(void *context)
@@ -80,7 +110,7 @@ static void upload_free(struct http_upload *upload)
     http_headers_free(upload->headers);
     pthread_cond_destroy(&upload->moved);
     pthread_mutex_destroy(&upload->lock);
-    free(upload->url);
+    free(upload->shown);
     free(upload);
 }
 
@@ -88,9 +118,12 @@ bool http_upload_begin(const struct http_plan *plan, uint64_t length_bytes,
                        struct http_upload **ret_upload, struct error *err)
 {
     struct http_upload *upload = xcalloc(1, sizeof(*upload));
-    upload->handle = http_handle_new(plan);
+    upload->handle = http_handle_new(plan, &upload->gate);
     upload->headers = http_headers_new(plan, "Expect:");
-    upload->url = xstrdup(plan->url);
+    upload->shown = http_shown(plan->url);
+    upload->idle_ms = (plan->idle_seconds > 0 ? plan->idle_seconds : 30) * 1000ull;
+    upload->answer_ms = (plan->answer_seconds > 0 ? plan->answer_seconds : 600) * 1000ull;
+    upload->moved_ms = clock_mono_ms();
     upload->length = length_bytes;
     pthread_mutex_init(&upload->lock, NULL);
     pthread_cond_init(&upload->moved, NULL);
@@ -101,6 +134,13 @@ bool http_upload_begin(const struct http_plan *plan, uint64_t length_bytes,
     curl_easy_setopt(upload->handle, CURLOPT_READFUNCTION, take);
     curl_easy_setopt(upload->handle, CURLOPT_READDATA, upload);
     curl_easy_setopt(upload->handle, CURLOPT_WRITEFUNCTION, drop);
+    curl_easy_setopt(upload->handle, CURLOPT_WRITEDATA, upload);
+    curl_easy_setopt(upload->handle, CURLOPT_HEADERFUNCTION, take_head);
+    curl_easy_setopt(upload->handle, CURLOPT_HEADERDATA, &upload->head);
+    curl_easy_setopt(upload->handle, CURLOPT_LOW_SPEED_TIME, 0L); /* see watch */
+    curl_easy_setopt(upload->handle, CURLOPT_NOPROGRESS, 0L);
+    curl_easy_setopt(upload->handle, CURLOPT_XFERINFOFUNCTION, watch);
+    curl_easy_setopt(upload->handle, CURLOPT_XFERINFODATA, upload);
     curl_easy_setopt(upload->handle, CURLOPT_ERRORBUFFER, upload->words);
     int failure = pthread_create(&upload->thread, NULL, run, upload);
     if (failure != 0) {
@@ -113,15 +153,18 @@ bool http_upload_begin(const struct http_plan *plan, uint64_t length_bytes,
 
 static bool outcome(const struct http_upload *upload, struct error *err)
 {
-    if (upload->code != CURLE_OK && upload->status < 300) {
-        if (upload->taken == upload->length && upload->status == 0 &&
-            upload->code != CURLE_COULDNT_CONNECT)
+    bool answered = upload->status >= 200;
+    if (upload->code != CURLE_OK && (!answered || upload->status < 300)) {
+        if (upload->taken == upload->length && !upload->gate.refused &&
+            upload->code != CURLE_COULDNT_CONNECT && upload->length > 0)
             return error_set(err, &FAULT_UNCERTAIN, "\"%s\": all was sent, no answer: %s",
-                             upload->url, upload->words);
-        return http_fail(err, upload->url, upload->code, upload->words);
+                             upload->shown, upload->stalled ? "waited too long" : upload->words);
+        if (upload->stalled)
+            return error_set(err, &FAULT_TIMEOUT, "\"%s\": takes no more bytes", upload->shown);
+        return http_fail(err, upload->shown, upload->code, upload->words, &upload->gate);
     }
     return (upload->status >= 200 && upload->status < 300) ||
-           http_status_fail(err, upload->url, upload->status);
+           http_status_fail(err, upload->shown, upload->status);
 }
 
 bool http_upload_write(struct http_upload *upload, const void *data, size_t length,
@@ -135,7 +178,7 @@ bool http_upload_write(struct http_upload *upload, const void *data, size_t leng
             pthread_cond_wait(&upload->moved, &upload->lock);
         if (upload->ended) { /* answered before all was sent */
             ok = outcome(upload, err) &&
-                 error_set(err, &FAULT_IO, "\"%s\": answered before its end", upload->url);
+                 error_set(err, &FAULT_IO, "\"%s\": answered before its end", upload->shown);
             break;
         }
         size_t at = upload->put % RING_BYTES;
@@ -163,8 +206,8 @@ bool http_upload_end(struct http_upload *upload, struct error *err)
     pthread_join(upload->thread, NULL);
     bool ok = outcome(upload, err);
     if (ok && !whole)
-        ok = error_set(err, &FAULT_IO, "\"%s\": %" PRIu64 " bytes instead of %" PRIu64, upload->url,
-                       upload->put, upload->length);
+        ok = error_set(err, &FAULT_IO, "\"%s\": %" PRIu64 " bytes instead of %" PRIu64,
+                       upload->shown, upload->put, upload->length);
     upload_free(upload);
     return ok;
 }

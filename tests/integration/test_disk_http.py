@@ -2,9 +2,13 @@
 """Disks read by HTTP ranges, and streams of known length uploaded by PUT."""
 import os
 import random
+import re
 import shutil
+import socket
 import ssl
 import subprocess
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -118,6 +122,109 @@ def test_http_to_http_in_one_pass(flags, raw, server):
     equal(raw, raw.parent / "up.qcow2")
     length = [length for method, _, length in server.requests if method == "PUT"]
     assert length == [str((raw.parent / "up.qcow2").stat().st_size)]
+
+
+class Scripted:
+    """Answers each request with what `script` makes of its number, first and last byte; the body is `data`'s."""
+
+    def __init__(self, data, script):
+        self.data, self.script, self.count = data, script, 0
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def url(self):
+        return f"http://127.0.0.1:{self.listener.getsockname()[1]}/a?signature=secret"
+
+    def serve(self):
+        while True:
+            try:
+                peer = self.listener.accept()[0]
+            except OSError:
+                return
+            threading.Thread(target=self.talk, args=(peer,), daemon=True).start()
+
+    def talk(self, peer):
+        with peer, peer.makefile("rb") as lines:
+            head = b"".join(iter(lines.readline, b"\r\n")).decode()
+            found = re.search(r"Range: bytes=(\d+)-(\d+)", head)
+            self.count += 1
+            try:
+                self.script(self, peer, self.count, *(int(number) for number in found.groups()))
+            except OSError:
+                pass
+
+    def good(self, first, last, total=None, length=None):
+        total = total or len(self.data)
+        return (f"HTTP/1.1 206 Partial\r\nContent-Range: bytes {first}-{last}/{total}\r\nETag: \"a\"\r\n"
+                f"Content-Length: {last - first + 1}\r\nConnection: close\r\n\r\n").encode() + \
+            self.data[first:last + 1][:length]
+
+
+def shift(server, peer, number, first, last):
+    """From the second on, bytes of another place, which the head tells."""
+    peer.sendall(server.good(first, last) if number == 1 else server.good(first + 512, last + 512))
+
+
+def other(server, peer, number, first, last):
+    """From the second on, a longer thing under the same name."""
+    peer.sendall(server.good(first, last, None if number == 1 else 1 << 30))
+
+
+def renamed(server, peer, number, first, last):
+    """A server that knows no If-Range: another ETag comes with a 206."""
+    peer.sendall(server.good(first, last).replace(b'"a"', b'"b"' if number > 1 else b'"a"'))
+
+
+def endless_head(server, peer, number, first, last):
+    peer.sendall(b"HTTP/1.1 206 Partial\r\n")
+    for _ in range(100000):
+        peer.sendall(b"X-Filler: " + b"x" * 1000 + b"\r\n")
+
+
+def too_much(server, peer, number, first, last):
+    peer.sendall(server.good(first, last).replace(b"Content-Length:", b"X:") + bytes(1 << 20))
+
+
+def redirect(server, peer, number, first, last):
+    if number == 1:
+        return peer.sendall(server.good(first, last))
+    return peer.sendall(b"HTTP/1.1 302 Found\r\nLocation: http://169.254.169.254/\r\nContent-Length: 0\r\n"
+                        b"Connection: close\r\n\r\n")
+
+
+def no_range(server, peer, number, first, last):
+    peer.sendall(server.good(first, last).replace(b"Content-Range", b"X-Range"))
+
+
+@pytest.mark.parametrize("script,code", [(shift, "io"), (other, "source_changed"), (renamed, "source_changed"),
+                                         (endless_head, "io"), (too_much, "io"), (redirect, "unsupported"),
+                                         (no_range, "disk_invalid")])
+def test_servers_that_lie_are_refused(script, code):
+    server = Scripted(random.Random(3).randbytes(3 << 20), script)
+    started = time.monotonic()
+    said = fails(TOOL, "digest", server.url())
+    assert f"guts-disk: {code}:" in said or f"{code}" in said.split(":")[1], said
+    assert "secret" not in said
+    assert time.monotonic() - started < 40
+    server.listener.close()
+
+
+def test_answers_cut_short_everywhere_are_put_together(tmp_path):
+    """Each answer but the first breaks off behind 100 KB."""
+    data = random.Random(4).randbytes((2 << 20) + 512)
+    (tmp_path / "a.raw").write_bytes(data)
+    server = Scripted(data, lambda server, peer, number, first, last:
+                      peer.sendall(server.good(first, last, length=None if number == 1 else 100000)))
+    assert run(TOOL, "digest", server.url()) == run(TOOL, "digest", tmp_path / "a.raw")
+    server.listener.close()
+
+
+def test_answers_that_hardly_move_are_given_up():
+    server = Scripted(bytes(1 << 20), lambda server, peer, number, first, last:
+                      peer.sendall(server.good(first, last, length=None if number == 1 else 10)))
+    fails(TOOL, "digest", server.url())
+    assert server.count < 20
+    server.listener.close()
 
 
 def test_https_is_verified(raw, tmp_path):
