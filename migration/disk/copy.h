@@ -75,7 +75,7 @@ bool copy_run(const struct copy_plan *plan, struct error *err) MUST_CHECK;
 bool copy_run_all(const struct copy_plan *plans, size_t count, struct error *err) MUST_CHECK;
 
 /* The digest list of a whole disk: one entry a chunk, holes as the digest of zeroes. Memory follows the
- * chunks that were set: 64 KiB for 4 GiB, at most 2 MiB where what is more may be spilled. Used by one
+ * chunks that were set: 64 KiB for 4 GiB, at most 1 MiB where what is more may be spilled. Used by one
  * thread at a time. */
 struct copy_digests;
 struct copy_digests *copy_digests_new(uint64_t size_bytes); /* FAULT-free: at most 64 Mi chunks */

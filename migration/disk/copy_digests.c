@@ -14,7 +14,7 @@
 #include "proto/fault.h"
 
 #define PAGE_CHUNKS 4096u
-#define PAGES_KEPT 32u /* in memory, before a file is begun: 128 GiB of data */
+#define PAGES_KEPT 16u /* in memory, before a file is begun: 64 GiB of data */
 
 struct digest_page {
     uint8_t digests[PAGE_CHUNKS][COPY_DIGEST_BYTES];

@@ -10,7 +10,7 @@
  * there again after a crash: disk_qcow2_reopen walks the tables.
  *
  * Threads: as disk.h. Memory: 1 MiB of tables a disk, 8 bytes for each 512 MiB of its size, when
- * compressing 2 bytes for each 64 KiB written and 0.4 MiB for each call at once; after a reopen a bit
+ * compressing 0.2 MiB of counts and 0.4 MiB for each call at once; after a reopen a bit
  * for each cluster that the file held.
  */
 #ifndef GUTS_MIGRATION_DISK_QCOW2_H

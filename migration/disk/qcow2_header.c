@@ -85,11 +85,11 @@ uint32_t qcow2_l1_entries(uint64_t size_bytes)
     return entries > 0 ? (uint32_t)entries : 1;
 }
 
-struct qcow2_refcounts qcow2_refcounts_for(uint64_t used)
+struct qcow2_refcounts qcow2_refcounts_for(uint64_t used, uint64_t blocks_among)
 {
-    struct qcow2_refcounts counts = {0};
+    struct qcow2_refcounts counts = {.block_count = blocks_among};
     for (;;) { /* grows until it covers itself too */
-        uint64_t all = used + counts.block_count + counts.table_clusters;
+        uint64_t all = used + counts.block_count - blocks_among + counts.table_clusters;
         uint64_t blocks = (all + QCOW2_BLOCK_COUNTS - 1) / QCOW2_BLOCK_COUNTS;
         uint64_t clusters = (blocks + QCOW2_TABLE_ENTRIES - 1) / QCOW2_TABLE_ENTRIES;
         if (blocks == counts.block_count && clusters == counts.table_clusters)

@@ -38,12 +38,13 @@ bool qcow2_header_decode(const uint8_t data[QCOW2_HEADER_BYTES], struct qcow2_he
                          struct error *err) MUST_CHECK;
 uint32_t qcow2_l1_entries(uint64_t size_bytes);
 
-/* The refcount table and blocks that describe `used` clusters and themselves, which follow them. */
+/* The refcount table and blocks that describe `used` clusters and themselves, which follow them; so many
+ * of the blocks stand among the used already. */
 struct qcow2_refcounts {
     uint64_t block_count;
     uint64_t table_clusters;
 };
-struct qcow2_refcounts qcow2_refcounts_for(uint64_t used);
+struct qcow2_refcounts qcow2_refcounts_for(uint64_t used, uint64_t blocks_among);
 
 /* -- the file ------------------------------------------------------------------------------------- */
 /* One table of cluster addresses in memory; entries as on disk (big-endian). */
@@ -112,5 +113,8 @@ bool qcow2_unpack(struct disk_qcow2 *qcow2, uint64_t entry, uint8_t *ret_cluster
                   struct error *err) MUST_CHECK;
 /* How many compressed clusters lie in the file's cluster. */
 uint16_t qcow2_packed_count(const struct qcow2_packer *packer, uint64_t cluster);
+/* Blocks of reference counts that were written already: how many, and the cluster of one; 0: it was not. */
+uint64_t qcow2_retired_count(const struct qcow2_packer *packer);
+uint64_t qcow2_retired_block(const struct qcow2_packer *packer, uint64_t index);
 
 #endif

@@ -11,7 +11,7 @@
 #include "migration/disk/disk.h"
 
 #define QCOW2_MAP_PAGE_BYTES 1024u /* 8192 bits */
-#define QCOW2_MAP_PAGES_KEPT 1024u
+#define QCOW2_MAP_PAGES_KEPT 256u
 
 struct qcow2_map {
     uint64_t cluster_count;

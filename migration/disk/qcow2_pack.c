@@ -13,8 +13,6 @@
 #include "migration/disk/qcow2_inner.h"
 #include "proto/fault.h"
 
-#define COUNT_PAGE 32768u
-
 /* What one thread compresses with. */
 struct packing {
     struct packing *next;
@@ -22,14 +20,21 @@ struct packing {
     uint8_t packed[QCOW2_CLUSTER_BYTES]; /* larger would not pay */
     uint8_t tail[QCOW2_CLUSTER_BYTES];   /* the disk's last cluster, filled with zeroes */
 };
+/* As many clusters as one block of reference counts tells of. What is behind changes no more: its block is
+ * written, so that memory does not grow with the file. */
+struct count_page {
+    uint16_t *counts; /* NULL: no frames, or retired */
+    uint64_t block;   /* the cluster of the block; 0: not written */
+};
 struct qcow2_packer {
     enum disk_qcow2_compression compression;
     pthread_mutex_t lock; /* of the idle packinges */
     struct packing *idle;
     /* With the disk's lock: */
-    uint64_t at;       /* where the next frame goes; 0: in a new cluster */
-    uint64_t end;      /* of the cluster that `at` is in */
-    uint16_t **counts; /* of frames in each cluster, by pages */
+    uint64_t at;               /* where the next frame goes; 0: in a new cluster */
+    uint64_t end;              /* of the cluster that `at` is in */
+    struct count_page *counts; /* of frames in each cluster, by pages */
+    uint64_t retired_count;    /* of those that stand in the file already */
     size_t page_count;
 };
 
@@ -52,7 +57,7 @@ void qcow2_packer_free(struct qcow2_packer *packer)
         packer->idle = next;
     }
     for (size_t i = 0; i < packer->page_count; i++)
-        free(packer->counts[i]);
+        free(packer->counts[i].counts);
     free(packer->counts);
     pthread_mutex_destroy(&packer->lock);
     free(packer);
@@ -80,29 +85,65 @@ static void packing_give(struct qcow2_packer *packer, struct packing *packing)
     pthread_mutex_unlock(&packer->lock);
 }
 
-static void count_add(struct qcow2_packer *packer, uint64_t cluster)
+static bool page_retire(struct disk_qcow2 *qcow2, size_t index, struct error *err)
 {
-    size_t page = (size_t)(cluster / COUNT_PAGE);
+    struct count_page *page = &qcow2->packer->counts[index];
+    if (page->counts == NULL)
+        return true;
+    for (size_t i = 0; i < QCOW2_BLOCK_COUNTS; i++)
+        page->counts[i] = htobe16(page->counts[i] > 0 ? page->counts[i] : 1);
+    uint64_t block = qcow2_take_cluster(qcow2);
+    if (!file_pwrite_all(qcow2->fd, page->counts, QCOW2_CLUSTER_BYTES, block << QCOW2_CLUSTER_BITS,
+                         err))
+        return error_prefix(err, "%s: reference counts", qcow2->disk.description);
+    page->block = block;
+    free(page->counts);
+    page->counts = NULL;
+    qcow2->packer->retired_count++;
+    return true;
+}
+
+/* A frame may still begin in the page before the newest, in none behind that. */
+static bool count_add(struct disk_qcow2 *qcow2, uint64_t cluster, struct error *err)
+{
+    struct qcow2_packer *packer = qcow2->packer;
+    size_t page = (size_t)(cluster / QCOW2_BLOCK_COUNTS), before = packer->page_count;
     if (page >= packer->page_count) {
         packer->counts = xreallocarray(packer->counts, page + 1, sizeof(*packer->counts));
         for (; packer->page_count <= page; packer->page_count++)
-            packer->counts[packer->page_count] = NULL;
+            packer->counts[packer->page_count] = (struct count_page){.counts = NULL};
     }
-    if (packer->counts[page] == NULL)
-        packer->counts[page] = xcalloc(COUNT_PAGE, sizeof(uint16_t));
-    packer->counts[page][cluster % COUNT_PAGE]++;
+    if (packer->counts[page].counts == NULL)
+        packer->counts[page].counts = xcalloc(QCOW2_BLOCK_COUNTS, sizeof(uint16_t));
+    packer->counts[page].counts[cluster % QCOW2_BLOCK_COUNTS]++;
+    for (size_t i = before > 2 ? before - 2 : 0; i + 1 < page && before <= page; i++) {
+        if (!page_retire(qcow2, i, err))
+            return false;
+    }
+    return true;
 }
 
 uint16_t qcow2_packed_count(const struct qcow2_packer *packer, uint64_t cluster)
 {
-    size_t page = (size_t)(cluster / COUNT_PAGE);
-    if (page >= packer->page_count || packer->counts[page] == NULL)
+    size_t page = (size_t)(cluster / QCOW2_BLOCK_COUNTS);
+    if (page >= packer->page_count || packer->counts[page].counts == NULL)
         return 0;
-    return packer->counts[page][cluster % COUNT_PAGE];
+    return packer->counts[page].counts[cluster % QCOW2_BLOCK_COUNTS];
+}
+
+uint64_t qcow2_retired_count(const struct qcow2_packer *packer)
+{
+    return packer->retired_count;
+}
+
+uint64_t qcow2_retired_block(const struct qcow2_packer *packer, uint64_t index)
+{
+    return index < packer->page_count ? packer->counts[index].block : 0;
 }
 
 /* Room for a frame of `length` bytes: behind the last one, where the next cluster follows it directly. */
-static uint64_t room_take(struct disk_qcow2 *qcow2, size_t length)
+static bool room_take(struct disk_qcow2 *qcow2, size_t length, uint64_t *ret_place,
+                      struct error *err)
 {
     struct qcow2_packer *packer = qcow2->packer;
     if (packer->at == 0 || packer->at + length > packer->end) {
@@ -114,9 +155,12 @@ static uint64_t room_take(struct disk_qcow2 *qcow2, size_t length)
     uint64_t offset = packer->at;
     packer->at += length;
     uint64_t last = (offset + length - 1) >> QCOW2_CLUSTER_BITS;
-    for (uint64_t i = offset >> QCOW2_CLUSTER_BITS; i <= last; i++)
-        count_add(packer, i);
-    return offset;
+    for (uint64_t i = offset >> QCOW2_CLUSTER_BITS; i <= last; i++) {
+        if (!count_add(qcow2, i, err))
+            return false;
+    }
+    *ret_place = offset;
+    return true;
 }
 
 uint64_t qcow2_packed_entry(uint64_t place, size_t length)
@@ -142,7 +186,7 @@ static bool entry_set(struct disk_qcow2 *qcow2, uint64_t offset, size_t packed_l
             place = qcow2_take_cluster(qcow2) << QCOW2_CLUSTER_BITS;
             value = place | QCOW2_COPIED;
         } else {
-            place = room_take(qcow2, packed_length);
+            ok = room_take(qcow2, packed_length, &place, err);
             value = qcow2_packed_entry(place, packed_length);
         }
         if (ok) {

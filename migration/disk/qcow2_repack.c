@@ -108,7 +108,7 @@ static bool lay_out(struct repack *repack, struct error *err)
     uint64_t first_clusters = clusters_for((uint64_t)repack->slots.table_count * 8);
     uint64_t data_clusters = clusters_for(walk->end);
     uint64_t used = 1 + first_clusters + repack->slots.tables_used + data_clusters;
-    struct qcow2_refcounts counts = qcow2_refcounts_for(used);
+    struct qcow2_refcounts counts = qcow2_refcounts_for(used, 0);
     repack->block_count = counts.block_count;
     repack->refcount_blocks = 1 + counts.table_clusters;
     repack->first_table = repack->refcount_blocks + counts.block_count;

@@ -44,7 +44,7 @@ static void lay_out(struct disk_qcow2_stream *stream)
 {
     uint64_t first_clusters = clusters_for((uint64_t)stream->map.table_count * 8);
     uint64_t used = 1 + first_clusters + stream->map.tables_used + stream->map.data_count;
-    struct qcow2_refcounts counts = qcow2_refcounts_for(used);
+    struct qcow2_refcounts counts = qcow2_refcounts_for(used, 0);
     stream->block_count = counts.block_count;
     stream->refcount_table = 1;
     stream->refcount_blocks = stream->refcount_table + counts.table_clusters;

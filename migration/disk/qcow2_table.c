@@ -197,24 +197,32 @@ static uint16_t count_of(const struct disk_qcow2 *qcow2, uint64_t cluster, uint6
     return packed > 0 ? packed : 1;
 }
 
+static uint64_t retired(const struct disk_qcow2 *qcow2)
+{
+    return qcow2->packer != NULL ? qcow2_retired_count(qcow2->packer) : 0;
+}
+
 static bool write_refcounts(struct disk_qcow2 *qcow2, struct qcow2_refcounts counts,
                             struct error *err)
 {
-    uint64_t first = qcow2->next_cluster;
-    uint64_t end = first + counts.block_count + counts.table_clusters;
+    uint64_t next = qcow2->next_cluster, table_at = next + counts.block_count - retired(qcow2);
+    uint64_t end = table_at + counts.table_clusters;
     uint16_t *block = xcalloc(QCOW2_BLOCK_COUNTS, sizeof(*block));
     uint64_t *table = xcalloc((size_t)counts.table_clusters, QCOW2_CLUSTER_BYTES);
     bool ok = true;
     for (uint64_t i = 0; ok && i < counts.block_count; i++) {
+        uint64_t there = qcow2->packer != NULL ? qcow2_retired_block(qcow2->packer, i) : 0;
+        table[i] = htobe64((there > 0 ? there : next) << QCOW2_CLUSTER_BITS);
+        if (there > 0)
+            continue;
         for (uint64_t j = 0; j < QCOW2_BLOCK_COUNTS; j++)
             block[j] = htobe16(count_of(qcow2, i * QCOW2_BLOCK_COUNTS + j, end));
-        table[i] = htobe64((first + i) << QCOW2_CLUSTER_BITS);
-        ok = file_pwrite_all(qcow2->fd, block, QCOW2_CLUSTER_BYTES,
-                             (first + i) << QCOW2_CLUSTER_BITS, err);
+        ok = file_pwrite_all(qcow2->fd, block, QCOW2_CLUSTER_BYTES, next++ << QCOW2_CLUSTER_BITS,
+                             err);
     }
     ok =
         ok && file_pwrite_all(qcow2->fd, table, (size_t)counts.table_clusters * QCOW2_CLUSTER_BYTES,
-                              (first + counts.block_count) << QCOW2_CLUSTER_BITS, err);
+                              table_at << QCOW2_CLUSTER_BITS, err);
     if (ok && ftruncate(qcow2->fd, (off_t)(end << QCOW2_CLUSTER_BITS)) < 0)
         ok = error_set_errno(err, errno, "cannot cut the file");
     free(block);
@@ -224,7 +232,7 @@ static bool write_refcounts(struct disk_qcow2 *qcow2, struct qcow2_refcounts cou
 
 bool qcow2_seal(struct disk_qcow2 *qcow2, struct error *err)
 {
-    struct qcow2_refcounts counts = qcow2_refcounts_for(qcow2->next_cluster);
+    struct qcow2_refcounts counts = qcow2_refcounts_for(qcow2->next_cluster, retired(qcow2));
     if (!qcow2_tables_write(qcow2, err) || !write_refcounts(qcow2, counts, err))
         return false;
     if (!qcow2->lazy && fdatasync(qcow2->fd) < 0)
@@ -233,7 +241,8 @@ bool qcow2_seal(struct disk_qcow2 *qcow2, struct error *err)
         .size_bytes = (qcow2->disk.size_bytes + 511) / 512 * 512,
         .l1_entries = qcow2->l1_entries,
         .l1_offset = qcow2->l1_offset,
-        .refcount_offset = (qcow2->next_cluster + counts.block_count) << QCOW2_CLUSTER_BITS,
+        .refcount_offset = (qcow2->next_cluster + counts.block_count - retired(qcow2))
+                           << QCOW2_CLUSTER_BITS,
         .refcount_clusters = (uint32_t)counts.table_clusters,
         .zstd = qcow2->zstd,
     };

@@ -23,7 +23,7 @@ struct disk *disk_raw_stream_new(uint64_t size_bytes, struct disk_sink sink);
 /* qcow2 version 3: header, reference counts and tables first, then the clusters that hold data in
  * `from`, in order. What to allocate is learned from its extents now, so `from` must be random
  * (FAULT_UNSUPPORTED else: stage it or stream it raw); bytes that come later where the extents had none
- * are FAULT_SOURCE_CHANGED. Memory: 4 bytes for each 512 MiB of the disk and at most 1 MiB of map; a
+ * are FAULT_SOURCE_CHANGED. Memory: 4 bytes for each 512 MiB of the disk and at most 256 KiB of map; a
  * larger map goes to an unlinked file in spill_directory (NULL: refused as FAULT_TOO_LARGE). */
 bool disk_qcow2_stream_open(struct disk *from, struct disk_sink sink, const char *spill_directory,
                             struct disk **ret_disk, uint64_t *ret_stream_bytes,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "migration/disk/qcow2.h"
 
+#include <endian.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -159,11 +160,66 @@ static void damaged_files_are_not_gone_on_with(void **state)
 static void reference_counts_cover_themselves(void **state)
 {
     for (uint64_t used = 1; used < 1ull << 36; used = used * 3 + 1) {
-        struct qcow2_refcounts counts = qcow2_refcounts_for(used);
+        struct qcow2_refcounts counts = qcow2_refcounts_for(used, 0);
         assert_true(counts.block_count * QCOW2_BLOCK_COUNTS >=
                     used + counts.block_count + counts.table_clusters);
         assert_true(counts.table_clusters * QCOW2_TABLE_ENTRIES >= counts.block_count);
     }
+}
+
+static uint64_t word_at(int fd, uint64_t offset)
+{
+    uint64_t word = 0;
+    assert_int_equal(pread(fd, &word, sizeof(word), (off_t)offset), sizeof(word));
+    return be64toh(word);
+}
+
+static uint16_t count_at(int fd, uint64_t cluster)
+{
+    uint16_t count = 0;
+    uint64_t block = word_at(fd, word_at(fd, 48) + cluster / QCOW2_BLOCK_COUNTS * 8);
+    uint64_t at = block + cluster % QCOW2_BLOCK_COUNTS * 2;
+    assert_int_equal(pread(fd, &count, sizeof(count), (off_t)at), sizeof(count));
+    return be16toh(count);
+}
+
+/* A file of more clusters than the counts that are kept of it: each cluster counts those that are in it. */
+static void counts_of_a_long_compressed_file_are_written_on_the_way(void **state)
+{
+    enum { ROUNDS = 7, EACH = 5, HELD = 40000 };
+    static uint8_t data[QCOW2_CLUSTER_BYTES];
+    struct error err = {0};
+    uint64_t dice = 1;
+    int fd = file_new();
+    struct disk *disk = create(fd, DISK_QCOW2_ZSTD);
+    for (uint64_t i = 0; i < ROUNDS * EACH; i++) {
+        memset(data, (int)i + 1, sizeof(data));
+        for (size_t j = 0; j < 30000; j++) /* so that two share a cluster */
+            data[j] = (uint8_t)((dice = dice * 6364136223846793005u + 1) >> 56);
+        assert_true(disk_write(disk, data, sizeof(data), i * QCOW2_CLUSTER_BYTES, &err));
+        for (unsigned j = 0; i % EACH == EACH - 1 && j < HELD; j++)
+            (void)qcow2_take_cluster((struct disk_qcow2 *)disk); /* written by nobody */
+    }
+    uint64_t kept = qcow2_retired_count(((struct disk_qcow2 *)disk)->packer);
+    assert_true(kept >= ROUNDS - 2);
+    assert_true(disk_finish(disk, &err));
+    static uint16_t expected[(ROUNDS + 2) * HELD];
+    uint64_t table = word_at(fd, QCOW2_CLUSTER_BYTES) & QCOW2_OFFSET_MASK;
+    for (uint64_t i = 0; i < ROUNDS * EACH; i++) {
+        uint64_t entry = word_at(fd, table + i * 8);
+        uint64_t place = entry & ((1ull << QCOW2_ENTRY_OFFSET_BITS) - 1);
+        uint64_t sectors = (entry >> QCOW2_ENTRY_OFFSET_BITS & 0xff) + 1;
+        assert_true((entry & QCOW2_COMPRESSED) != 0);
+        uint64_t last = ((place & ~511ull) + sectors * 512 - 1) >> QCOW2_CLUSTER_BITS;
+        for (uint64_t cluster = place >> QCOW2_CLUSTER_BITS; cluster <= last; cluster++)
+            expected[cluster]++;
+    }
+    uint64_t file_bytes = (uint64_t)lseek(fd, 0, SEEK_END);
+    for (uint64_t i = 0; i < file_bytes >> QCOW2_CLUSTER_BITS; i++) {
+        assert_true(i < COUNT_OF(expected));
+        assert_int_equal(count_at(fd, i), expected[i] > 0 ? expected[i] : 1);
+    }
+    close(fd);
 }
 
 int main(void)
@@ -174,6 +230,7 @@ int main(void)
         cmocka_unit_test(what_was_flushed_is_there_after_a_crash),
         cmocka_unit_test(a_zeroed_range_reads_as_zeroes),
         cmocka_unit_test(damaged_files_are_not_gone_on_with),
+        cmocka_unit_test(counts_of_a_long_compressed_file_are_written_on_the_way),
         cmocka_unit_test(reference_counts_cover_themselves),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
