@@ -177,6 +177,11 @@ bool roots_allow_url(const struct roots *roots, const char *url, struct error *e
     return url_list_allow(roots->urls, url, err);
 }
 
+bool roots_allow_address(const struct roots *roots, const char *url, const struct sockaddr *address)
+{
+    return url_list_allow_address(roots->urls, url, address);
+}
+
 static bool open_list(const struct conf_strings *paths, struct root_list *list, struct error *err)
 {
     list->items = xcalloc(paths->count + 1, sizeof(*list->items));

@@ -16,6 +16,7 @@
 #include "common/base/memory.h"
 #include "common/conf/conf.h"
 
+struct sockaddr;
 struct roots;
 /* `read` roots serve sources, `write` roots destinations. `urls` are prefixes
  * ("https://images.example.org/", "http://10.0.0.0/8:8080/" is not: prefixes are literal); the
@@ -37,5 +38,9 @@ bool roots_open_for_write(const struct roots *roots, const char *path, int flags
 bool roots_open_beneath(int directory_fd, const char *name, int flags, int *ret_fd,
                         struct error *err) MUST_CHECK;
 bool roots_allow_url(const struct roots *roots, const char *url, struct error *err) MUST_CHECK;
+/* Whether the address that a listed URL's host leads to now may be connected to: names change between
+ * two looks. */
+bool roots_allow_address(const struct roots *roots, const char *url,
+                         const struct sockaddr *address);
 
 #endif

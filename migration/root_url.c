@@ -242,3 +242,11 @@ bool url_list_allow(const struct url_list *list, const char *url, struct error *
         return true;
     return check_addresses(&parsed, err);
 }
+
+bool url_list_allow_address(const struct url_list *list, const char *url,
+                            const struct sockaddr *address)
+{
+    struct url parsed;
+    return url_parse(url, &parsed) && find_prefix(list, &parsed) != NULL &&
+           (is_literal(parsed.host) || !address_is_private_to_host(address));
+}

@@ -21,6 +21,9 @@ void url_list_free(struct url_list *list);
 /* FAULT_ADDRESS_NOT_ALLOWED: no prefix fits, it carries a user or odd characters, or its host leads
  * to an address of this machine or link that no prefix names literally. */
 bool url_list_allow(const struct url_list *list, const char *url, struct error *err) MUST_CHECK;
+/* The same for an address that the host of such a URL leads to. */
+bool url_list_allow_address(const struct url_list *list, const char *url,
+                            const struct sockaddr *address);
 /* The URL without what may be credentials (query; all of it where there is an "@"): for errors. */
 #define URL_SHOWN_SIZE 208
 const char *url_shown(const char *url, char ret_text[URL_SHOWN_SIZE]);

@@ -4,6 +4,7 @@
 #include <curl/curl.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
 
 #define ANSWER_MOST_BYTES (16u << 20)
 #define CONNECT_TIMEOUT_MS 10000
@@ -13,6 +14,8 @@ struct http_client {
     CURL *curl;
     char *agent, *ca, *certificate, *key, *proxy;
     uint64_t connect_timeout_ms, silence_timeout_ms;
+    bool (*allow_address)(void *context, const struct sockaddr *address);
+    void *allow_context;
 };
 
 /* One call under way. */
@@ -22,7 +25,7 @@ struct transfer {
     http_client_sink *sink;
     void *sink_context;
     struct http_reply *reply;
-    bool too_large, cancelled;
+    bool too_large, cancelled, refused;
 };
 
 void http_client_library_begin(void)
@@ -52,6 +55,8 @@ struct http_client *http_client_new(const struct http_client_settings *settings)
         settings->connect_timeout_ms > 0 ? settings->connect_timeout_ms : CONNECT_TIMEOUT_MS;
     client->silence_timeout_ms =
         settings->silence_timeout_ms > 0 ? settings->silence_timeout_ms : SILENCE_TIMEOUT_MS;
+    client->allow_address = settings->allow_address;
+    client->allow_context = settings->allow_context;
     client->curl = curl_easy_init();
     if (client->curl == NULL)
         abort(); /* out of memory: allocation aborts */
@@ -81,6 +86,19 @@ void http_reply_fini(struct http_reply *reply)
 {
     buffer_fini(&reply->body);
     *reply = (struct http_reply){0};
+}
+
+/* The address stands fixed here: nothing resolves the name again between this look and the connect. */
+static curl_socket_t on_socket(void *context, curlsocktype purpose, struct curl_sockaddr *address)
+{
+    struct transfer *transfer = context;
+    const struct http_client *client = transfer->client;
+    if (purpose == CURLSOCKTYPE_IPCXN && client->proxy == NULL && client->allow_address != NULL &&
+        !client->allow_address(client->allow_context, &address->addr)) {
+        transfer->refused = true;
+        return CURL_SOCKET_BAD;
+    }
+    return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
 static bool status_is_good(CURL *curl)
@@ -198,6 +216,8 @@ static void set_callbacks(CURL *curl, struct transfer *transfer)
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, transfer);
     curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_header);
     curl_easy_setopt(curl, CURLOPT_HEADERDATA, transfer);
+    curl_easy_setopt(curl, CURLOPT_OPENSOCKETFUNCTION, on_socket);
+    curl_easy_setopt(curl, CURLOPT_OPENSOCKETDATA, transfer);
     curl_easy_setopt(curl, CURLOPT_NOPROGRESS, transfer->call->go_on == NULL ? 1L : 0L);
     curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
     curl_easy_setopt(curl, CURLOPT_XFERINFODATA, transfer);
@@ -251,6 +271,10 @@ static bool transfer_failed(const struct transfer *transfer, CURLcode code, cons
     int shown = (int)strcspn(call->url, "?#"); /* a query may sign the request: a secret */
     if (transfer->too_large)
         return error_set(err, &FAULT_TOO_LARGE, "%s %.*s: the answer is too long", call->method,
+                         shown, call->url);
+    if (transfer->refused && code == CURLE_COULDNT_CONNECT)
+        return error_set(err, &FAULT_DENIED,
+                         "%s %.*s: its name leads to an address that is refused", call->method,
                          shown, call->url);
     if (transfer->cancelled)
         return error_set(err, &FAULT_CANCELLED, "%s %.*s: stopped", call->method, shown, call->url);

@@ -20,6 +20,7 @@
 #include "common/base/error.h"
 #include "common/base/memory.h"
 
+struct sockaddr;
 struct http_client_settings {
     const char *agent;       /* User-Agent; NULL: none */
     const char *ca;          /* PEM file; NULL or "": the system's */
@@ -27,6 +28,10 @@ struct http_client_settings {
     const char *key;
     const char *proxy;           /* NULL or "": none, whatever the environment says */
     uint64_t connect_timeout_ms; /* 0: 10 s */
+    /* Asked about each address before it is connected to, whatever a name leads to by then; false
+     * refuses it (FAULT_DENIED when none is left). NULL: all are fine. Not asked about a proxy's. */
+    bool (*allow_address)(void *context, const struct sockaddr *address);
+    void *allow_context;
     uint64_t silence_timeout_ms; /* less than a byte a second for so long breaks it; 0: 60 s */
 };
 

@@ -19,10 +19,15 @@ struct ova_fetch {
     struct http_client *client;
 };
 
+static bool allow_address(void *context, const struct sockaddr *address)
+{
+    const struct ova_fetch *fetch = context;
+    return roots_allow_address(work_roots(fetch->work), fetch->url, address);
+}
+
 bool ova_fetch_open(struct work *work, const char *url, struct ova_fetch **ret_fetch,
                     struct error *err)
 {
-    struct http_client_settings settings = {.agent = "guts-migration"};
     if (!roots_allow_url(work_roots(work), url, err))
         return false;
     http_client_library_begin();
@@ -30,6 +35,8 @@ bool ova_fetch_open(struct work *work, const char *url, struct ova_fetch **ret_f
     fetch->work = work;
     fetch->url = xstrdup(url);
     url_shown(url, fetch->shown);
+    struct http_client_settings settings = {
+        .agent = "guts-migration", .allow_address = allow_address, .allow_context = fetch};
     fetch->client = http_client_new(&settings);
     *ret_fetch = fetch;
     return true;
@@ -54,6 +61,8 @@ static bool go_on(void *context)
 
 static bool unreachable(struct error *err)
 {
+    if (err->fault == &FAULT_DENIED)
+        err->fault = &FAULT_ADDRESS_NOT_ALLOWED;
     if (err->fault == &FAULT_UNAVAILABLE || err->fault == &FAULT_TIMEOUT)
         err->fault = &FAULT_SOURCE_UNREACHABLE;
     return false;

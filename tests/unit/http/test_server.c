@@ -382,6 +382,34 @@ static void the_client_speaks_http_only(void **state)
     assert_ptr_equal(err.fault, &FAULT_INVALID);
 }
 
+static bool allow_none(void *context, const struct sockaddr *address)
+{
+    unsigned *asked = context;
+    ++*asked;
+    assert_int_equal(address->sa_family, AF_INET);
+    assert_int_equal(((const struct sockaddr_in *)(const void *)address)->sin_addr.s_addr,
+                     htonl(INADDR_LOOPBACK));
+    return false;
+}
+
+static void an_address_may_be_refused_when_it_is_connected_to(void **state)
+{
+    struct world *world = *state;
+    unsigned asked = 0;
+    struct http_client_settings settings = {.allow_address = allow_none, .allow_context = &asked};
+    struct http_client *client = http_client_new(&settings);
+    char url[64];
+    snprintf(url, sizeof(url), "http://127.0.0.1:%u/?secret", http_server_port(world->server));
+    struct http_call call = {.method = "GET", .url = url};
+    CLEANUP(http_reply_fini) struct http_reply reply = {0};
+    struct error err = {0};
+    assert_false(http_client_call(client, &call, &reply, &err));
+    assert_ptr_equal(err.fault, &FAULT_DENIED);
+    assert_null(strstr(err.text, "secret"));
+    assert_int_equal(asked, 1);
+    http_client_free(client);
+}
+
 #define WORLD_TEST(function) cmocka_unit_test_setup_teardown(function, world_begin, world_end)
 
 int main(void)
@@ -402,6 +430,7 @@ int main(void)
         WORLD_TEST(an_address_in_use_is_told),
         WORLD_TEST(answers_beyond_the_bound_are_refused_by_the_client),
         WORLD_TEST(the_client_speaks_http_only),
+        WORLD_TEST(an_address_may_be_refused_when_it_is_connected_to),
     };
     http_client_library_begin();
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

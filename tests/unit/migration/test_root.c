@@ -193,6 +193,20 @@ static void what_an_url_hides_is_in_no_error(void **state)
     assert_non_null(strstr(err.text, "https://images.example.org/other"));
 }
 
+/* A name that led elsewhere when it was checked may lead to this machine when it is connected to. */
+static void an_address_is_judged_when_it_is_connected_to(void **state)
+{
+    struct place *place = *state;
+    struct sockaddr_in own = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in far = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(0xc0000201)};
+    const struct sockaddr *addresses[] = {(struct sockaddr *)&own, (struct sockaddr *)&far};
+    static const char *const named = "https://images.example.org/vms/a";
+    assert_false(roots_allow_address(place->roots, named, addresses[0]));
+    assert_true(roots_allow_address(place->roots, named, addresses[1]));
+    assert_true(roots_allow_address(place->roots, "http://127.0.0.1:8099/a", addresses[0]));
+    assert_false(roots_allow_address(place->roots, "http://other.example/", addresses[1]));
+}
+
 static void only_listed_urls_pass(void **state)
 {
     struct place *place = *state;
@@ -266,6 +280,7 @@ int main(void)
         TEST(names_of_descriptors_stay_in_their_directory),
         TEST(a_root_that_is_away_costs_only_what_lies_beneath_it),
         TEST(only_listed_urls_pass),
+        TEST(an_address_is_judged_when_it_is_connected_to),
         TEST(what_an_url_hides_is_in_no_error),
         TEST(a_listed_name_that_leads_to_this_machine_is_refused),
         TEST(addresses_of_this_machine_are_known),
