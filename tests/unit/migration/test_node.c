@@ -7,8 +7,6 @@
 
 #include <jansson.h>
 #include <signal.h>
-#include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "common/base/file.h"
@@ -275,31 +273,6 @@ static void a_result_is_told_again_after_a_start(void **state)
     AWAIT(play, play->gone);
 }
 
-static bool status_holds(pid_t pid, const char *line)
-{
-    char path[64], text[4096] = "";
-    snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
-    FILE *file = fopen(path, "r");
-    size_t length = file ? fread(text, 1, sizeof(text) - 1, file) : 0;
-    text[length] = '\0';
-    if (file)
-        fclose(file);
-    return strstr(text, line) != NULL;
-}
-
-static void a_worker_at_work_stands_behind_its_walls(void **state)
-{
-    struct play *play = *state;
-    play_assign(play, &(struct wish){.kind = JOB_MIGRATE, .settings = SLOW});
-    AWAIT(play, play->done_bytes > 0);
-    pid_t worker = play_worker_pid(play);
-    assert_true(status_holds(worker, "\nNoNewPrivs:\t1\n"));
-    assert_true(status_holds(worker, "\nSeccomp:\t2\n"));
-    assert_int_equal(getpgid(worker), worker);
-    AWAIT(play, play->finishes > 0);
-    assert_string_equal(play->fault_text, "");
-}
-
 static void a_worker_that_always_crashes_ends_the_job_with_its_signal(void **state)
 {
     struct play *play = *state;
@@ -503,7 +476,6 @@ int main(int argc, char **argv)
         TEST(a_worker_killed_in_mid_copy_goes_on_from_its_journal),
         TEST(a_node_that_starts_again_goes_on_with_its_jobs),
         TEST(a_result_is_told_again_after_a_start),
-        TEST(a_worker_at_work_stands_behind_its_walls),
         TEST(a_worker_that_always_crashes_ends_the_job_with_its_signal),
         TEST(a_broker_that_is_away_does_not_stop_a_copy),
         TEST(a_source_that_changes_meanwhile_is_copied_again),

@@ -129,6 +129,31 @@ static void a_worker_has_an_environment_of_its_own_and_hides_its_memory(void **s
         assert_null(memmem(text, (size_t)length, "GUTS_TEST", 9));
 }
 
+static bool status_holds(pid_t pid, const char *line)
+{
+    char path[64], text[4096] = "";
+    snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+    FILE *file = fopen(path, "r");
+    size_t length = file ? fread(text, 1, sizeof(text) - 1, file) : 0;
+    text[length] = '\0';
+    if (file)
+        fclose(file);
+    return strstr(text, line) != NULL;
+}
+
+static void a_worker_at_work_stands_behind_its_walls(void **state)
+{
+    struct play *play = *state;
+    play_assign(play, &(struct wish){.kind = JOB_MIGRATE, .settings = SLOW});
+    AWAIT(play, play->done_bytes > 0);
+    pid_t worker = play_worker_pid(play);
+    assert_true(status_holds(worker, "\nNoNewPrivs:\t1\n"));
+    assert_true(status_holds(worker, "\nSeccomp:\t2\n"));
+    assert_int_equal(getpgid(worker), worker);
+    AWAIT(play, play->finishes > 0);
+    assert_string_equal(play->fault_text, "");
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 2 && strcmp(argv[1], WORKER_VERB) == 0)
@@ -139,6 +164,7 @@ int main(int argc, char **argv)
         TEST(a_settle_check_mends_what_strayed_at_both_ends),
         TEST(a_vm_that_a_later_migration_stopped_is_left_alone),
         TEST(a_settle_check_of_a_fenced_attempt_touches_nothing),
+        TEST(a_worker_at_work_stands_behind_its_walls),
         TEST(a_worker_has_an_environment_of_its_own_and_hides_its_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
