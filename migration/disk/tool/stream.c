@@ -2,15 +2,19 @@
  *
  * Streams as targets: standard output, and uploads.
  */
+#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/base/file.h"
 #include "common/base/memory.h"
 #include "migration/disk/http.h"
+#include "migration/disk/lane.h"
 #include "migration/disk/stream.h"
 #include "migration/disk/tool/tool.h"
 #include "proto/fault.h"
@@ -25,22 +29,38 @@ bool tool_is_stream(const char *name)
     return strcmp(name, "-") == 0 || is_http(name);
 }
 
-static bool write_out(void *context, const void *data, size_t length, struct error *err)
-{
-    return file_write_all(STDOUT_FILENO, data, length, err);
-}
-
 /* Where the bytes go: known only when the upload's length is. */
 struct target {
     const char *name;
     struct http_upload *upload;
+    bool is_file; /* standard output, and not to be appended to */
+    struct lane lane;
+    uint64_t at;
 };
 
 static bool write_target(void *context, const void *data, size_t length, struct error *err)
 {
     struct target *target = context;
-    return target->upload != NULL ? http_upload_write(target->upload, data, length, err)
-                                  : write_out(NULL, data, length, err);
+    if (target->upload != NULL)
+        return http_upload_write(target->upload, data, length, err);
+    if (!target->is_file)
+        return file_write_all(STDOUT_FILENO, data, length, err);
+    bool ok = lane_write(&target->lane, data, length, target->at, err);
+    target->at += ok ? length : 0;
+    return ok;
+}
+
+static void find_file(struct target *target)
+{
+    struct stat about;
+    int flags = fcntl(STDOUT_FILENO, F_GETFL);
+    off_t at = lseek(STDOUT_FILENO, 0, SEEK_CUR);
+    if (fstat(STDOUT_FILENO, &about) < 0 || !S_ISREG(about.st_mode) || flags < 0 ||
+        (flags & O_APPEND) != 0 || at < 0)
+        return;
+    target->is_file = true;
+    target->at = (uint64_t)at;
+    lane_init(&target->lane, STDOUT_FILENO, 0);
 }
 
 static bool open_stream(struct disk *from, struct disk_sink sink,
@@ -62,8 +82,10 @@ static bool open_stream(struct disk *from, struct disk_sink sink,
 
 static bool target_begin(struct target *target, uint64_t length, struct error *err)
 {
-    if (!is_http(target->name))
+    if (!is_http(target->name)) {
+        find_file(target);
         return true;
+    }
     struct http_plan plan = {.url = target->name, .ca_file = getenv("CURL_CA_BUNDLE")};
     return http_upload_begin(&plan, length, &target->upload, err);
 }
@@ -72,6 +94,11 @@ static bool target_end(struct target *target, bool ok, struct error *err)
 {
     struct error ending = {0};
     bool ended = target->upload == NULL || http_upload_end(target->upload, &ending);
+    if (target->is_file) {
+        lane_fini(&target->lane);
+        if (lseek(STDOUT_FILENO, (off_t)target->at, SEEK_SET) < 0)
+            ended = error_set_errno(&ending, errno, "cannot seek in standard output");
+    }
     if (!ended && (ok || err->fault == NULL))
         *err = ending;
     return ok && ended;
