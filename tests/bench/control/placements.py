@@ -53,8 +53,9 @@ def one_round(world, node_count, count):
     took = await_accepted(world, count) - begun
     used = cpu.used()
     check(world, count)
-    world.stop_daemons()
-    return {"rate": count / took, "seconds": took, "cpu": used}
+    counted = world.stop_daemons()
+    return {"rate": count / took, "seconds": took, "cpu": used,
+            "a_message": counted["assigned"] / max(1, counted["messages"])}
 
 
 def measure(world, node_count, count, rounds):
@@ -64,8 +65,8 @@ def measure(world, node_count, count, rounds):
         results.append(result)
         split = ", ".join(f"{name} {1000 * seconds / count:.3f}"
                           for name, seconds in result["cpu"].items())
-        print(f"  round {number + 1}: {result['rate']:7.0f} a second; CPU ms a placement: {split}",
-              flush=True)
+        print(f"  round {number + 1}: {result['rate']:7.0f} a second; CPU ms a placement: {split}; "
+              f"{result['a_message']:.1f} a message", flush=True)
     return {"rate": median([one["rate"] for one in results]), "count": count,
             "cpu_ms": {name: 1000 * median([one["cpu"][name] for one in results]) / count
                        for name in results[0]["cpu"]}}

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The platform that is measured: private MariaDB and RabbitMQ, daemons with their standard settings,
 simulated nodes, and rows that stand for a data centre."""
+import contextlib
 import json
 import os
 import pathlib
@@ -199,12 +200,15 @@ class World:
         return count / seconds
 
     def close(self):
-        if self.platform is not None:
-            self.platform.close()
-        if self.nodes is not None:
-            self.nodes.process.kill()
-        self.broker.stop()
-        self.database.stop()
+        """Ends all of it, whatever fails on the way."""
+        with contextlib.ExitStack() as ends:
+            ends.callback(self.database.stop)
+            ends.callback(self.broker.stop)
+            if self.nodes is not None:
+                ends.callback(self.nodes.process.wait, 10)
+                ends.callback(self.nodes.process.kill)
+            if self.platform is not None:
+                ends.callback(self.platform.close)
 
 
 def median(values):
