@@ -252,8 +252,21 @@ static void put_self(struct node *node, struct arena *arena, Guts__V1__NodeRepor
     put_pools(node, arena, report);
 }
 
+/* Whoever cannot hear an answer does not speak: what consumes the queue may be another node that has
+ * this one's name, or its disk with the name and the id on it, and two that speak in turns would each
+ * lose the other's jobs. */
+static bool hears_answers(const struct node *node)
+{
+    struct bus_stats stats;
+    bus_stats(node->plan.bus, &stats);
+    return stats.consuming;
+}
+
 void node_report(struct node *node, uint64_t now_ms)
 {
+    node->reported_ms = now_ms;
+    if (!hears_answers(node))
+        return;
     CLEANUP(arena_freep) struct arena *arena = arena_new();
     Guts__V1__NodeReport report;
     guts__v1__node_report__init(&report);
@@ -268,7 +281,6 @@ void node_report(struct node *node, uint64_t now_ms)
     report_trim(&report);
     uint64_t expires = node->lease_ms ? node->lease_ms : node->plan.node->report_expiry_ms;
     lease_clock_sent(&node->sent, report.number, now_ms);
-    node->reported_ms = now_ms;
     node->report_soon = false;
     if (!publish(node, TOPOLOGY_SCHEDULER, MESSAGE_NODE_REPORT, &report.base, false, expires, 0))
         return;

@@ -33,6 +33,7 @@ struct memory_bus {
     struct box *last_box; /* took the last letter: the next one's turn is after it */
     uint64_t last_tag;
     struct bus_stats stats;
+    bool is_refused; /* another has the queue that it asked for last */
 };
 
 struct bus_memory {
@@ -151,7 +152,8 @@ static void memory_consume(struct bus *base, const struct bus_queue *queue)
     struct memory_bus *bus = (struct memory_bus *)base;
     struct box *box = box_get(bus->broker, queue, bus);
 
-    if (box->consumer && box->consumer != bus)
+    bus->is_refused = box->consumer && box->consumer != bus;
+    if (bus->is_refused)
         snprintf(bus->stats.last_error, sizeof(bus->stats.last_error),
                  "queue \"%.100s\" is in exclusive use", queue->name);
     else
@@ -346,7 +348,7 @@ static void memory_stats(const struct bus *base, struct bus_stats *ret_stats)
 
     *ret_stats = bus->stats;
     ret_stats->publishing = !bus->broker->down;
-    ret_stats->consuming = !bus->broker->down;
+    ret_stats->consuming = !bus->broker->down && !bus->is_refused;
 }
 
 /* The queue of an api ends with its connection, and what was in it. */

@@ -188,7 +188,7 @@ void play_turn(struct play *play)
     usleep(1000);
 }
 
-void play_start_node(struct play *play)
+void play_open_node(struct play *play)
 {
     struct error err;
     play->bus = bus_memory_open(play->broker);
@@ -197,6 +197,11 @@ void play_start_node(struct play *play)
     if (!node_open(&plan, &play->node, &err))
         fail_msg("%s", err.text);
     play->instance[0] = '\0';
+}
+
+void play_start_node(struct play *play)
+{
+    play_open_node(play);
     AWAIT(play, play->instance[0]);
 }
 

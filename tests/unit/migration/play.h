@@ -68,6 +68,7 @@ struct wish {
 #define SLOW ", \"disk_bytes\": 33554432, \"data_percent\": 100, \"bytes_per_second\": 33554432"
 
 void play_turn(struct play *play);
+void play_open_node(struct play *play); /* it need not be heard of */
 void play_start_node(struct play *play);
 void play_stop_node(struct play *play);
 int play_set_up(void **state);

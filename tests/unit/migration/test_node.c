@@ -13,6 +13,7 @@
 #include "common/base/log.h"
 #include "migration/worker.h"
 #include "proto/fault.h"
+#include "proto/topology.h"
 
 /* -- tests ---------------------------------------------------------------------------------------------------- */
 
@@ -451,6 +452,24 @@ static void a_node_whose_name_is_taken_ends_its_workers_and_takes_no_job(void **
     assert_int_equal(play->finishes, 0);
 }
 
+/* A copy of this node, disk and all, has the queue: two that report in turns would undo each other. */
+static void a_node_that_cannot_hear_answers_does_not_report(void **state)
+{
+    struct play *play = *state;
+    struct bus *other = bus_memory_open(play->broker);
+    struct bus_queue queue = topology_node(play->settings.name);
+    unsigned reports = play->reports;
+    play_stop_node(play);
+    bus_consume(other, &queue);
+    play_open_node(play);
+    for (int i = 0; i < 100; i++)
+        play_turn(play);
+    assert_int_equal(play->reports, reports);
+    bus_close(other);
+    bus_consume(play->bus, &queue); /* as a bus does by itself now and then */
+    AWAIT(play, play->reports > reports);
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 2 && strcmp(argv[1], WORKER_VERB) == 0)
@@ -489,6 +508,7 @@ int main(int argc, char **argv)
         TEST(rules_of_the_world_make_a_deed_fail),
         TEST(a_draining_node_refuses_jobs_and_ends_those_it_has),
         TEST(a_node_whose_name_is_taken_ends_its_workers_and_takes_no_job),
+        TEST(a_node_that_cannot_hear_answers_does_not_report),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
