@@ -59,18 +59,19 @@ static void want_job(struct wanted_ids *ids, const struct job *job)
     }
 }
 
-static bool read_material(struct tick *tick, struct material *material, struct error *err)
+static bool read_material(struct tick *tick, struct job *const *jobs, size_t job_count,
+                          struct material *material, struct error *err)
 {
     struct db *db = tick->scheduler->db;
-    size_t count = tick->placed.count + 1;
+    size_t count = job_count + 1;
     struct arena *arena = tick->arena;
     struct wanted_ids ids = {arena_calloc(arena, count, sizeof(struct uuid)),
                              arena_calloc(arena, count, sizeof(struct uuid)),
                              arena_calloc(arena, count, sizeof(struct uuid)),
                              arena_calloc(arena, count, sizeof(struct uuid)),
                              arena_calloc(arena, count, sizeof(struct uuid))};
-    for (size_t i = 0; i < tick->placed.count; i++)
-        want_job(&ids, tick->placed.items[i]);
+    for (size_t i = 0; i < job_count; i++)
+        want_job(&ids, jobs[i]);
     return migration_state_load_options(db, arena, ids.migrations,
                                         unique(ids.migrations, ids.migration_count),
                                         &material->options, &material->option_count, err) &&
@@ -245,11 +246,12 @@ static void put(struct tick *tick, struct parcel *parcel, struct job *job,
     parcel->bytes += bytes;
 }
 
-/* What the job was about has gone. */
-static bool end_without_ends(struct tick *tick, struct job *job, struct error *err)
+/* No assignment can be made of it, now or later: it has failed, and the others go on. */
+static bool end_unbuilt(struct tick *tick, struct job *job, const struct error *why,
+                        struct error *err)
 {
-    const struct job_end end = {OUTCOME_IS_FAILED, &FAULT_NOT_FOUND,
-                                "the source or the destination was deleted"};
+    const struct job_end end = {OUTCOME_IS_FAILED, why->fault,
+                                arena_strdup(tick->arena, why->text)};
     if (!tick_read_ledgers(tick, &job->fact.owner_id, 1, err))
         return false;
     picture_unplace_job(tick->picture, job);
@@ -265,13 +267,53 @@ static int compare_placed(const void *a, const void *b)
     return order != 0 ? order : uuid_compare(&left->fact.id, &right->fact.id);
 }
 
+/* False with the reason when this job cannot be told to a node. */
+static bool build(struct tick *tick, struct job *job, const struct material *material,
+                  struct parcel *parcel, struct error *ret_why)
+{
+    Guts__V1__Assignment assign = GUTS__V1__ASSIGNMENT__INIT;
+    if (job->migration != NULL)
+        put_migration(tick, job, material, &assign);
+    if (!put_endpoints(tick, job, material, &assign))
+        return error_set(ret_why, &FAULT_NOT_FOUND, "the source or the destination was deleted");
+    ProtobufCBinaryData packed = pack(tick, job, &assign);
+    if (packed.len + ASSIGNMENT_FRAME_BYTES + ASSIGN_HEAD_BYTES > BUS_MESSAGE_MOST_BYTES)
+        return error_set(ret_why, &FAULT_TOO_LARGE,
+                         "its assignment has %zu bytes: options, settings or ledger are too large",
+                         packed.len);
+    note_endpoint(tick, job);
+    put(tick, parcel, job, packed);
+    return true;
+}
+
+/* What concerns the rows that were asked for, and not the database. */
+static bool is_of_rows(const struct error *err)
+{
+    return err->fault == &FAULT_TOO_LARGE || err->fault == &FAULT_INVALID;
+}
+
+/* The material of all could not be read: each has its own, and only the culprit ends. */
+static bool build_apart(struct tick *tick, struct job *job, struct parcel *parcel,
+                        struct error *err)
+{
+    struct material material = {0};
+    struct error why = {0};
+    if (!read_material(tick, &job, 1, &material, &why) && !is_of_rows(&why)) {
+        *err = why;
+        return false;
+    }
+    return (why.fault == NULL && build(tick, job, &material, parcel, &why)) ||
+           end_unbuilt(tick, job, &why, err);
+}
+
 bool assign_build(struct tick *tick, struct error *err)
 {
     struct material material = {0};
     size_t count = tick->placed.count;
     if (count == 0)
         return true;
-    if (!read_material(tick, &material, err))
+    bool is_whole = read_material(tick, tick->placed.items, count, &material, err);
+    if (!is_whole && !is_of_rows(err))
         return false;
     qsort(tick->placed.items, count, sizeof(struct job *), compare_placed);
     struct parcel parcel = {
@@ -280,17 +322,13 @@ bool assign_build(struct tick *tick, struct error *err)
     };
     for (size_t i = 0; i < count; i++) {
         struct job *job = tick->placed.items[i];
-        Guts__V1__Assignment assign = GUTS__V1__ASSIGNMENT__INIT;
+        struct error why;
         if (i > 0 && job == tick->placed.items[i - 1])
             continue; /* placed, and sent again */
-        if (job->migration != NULL)
-            put_migration(tick, job, &material, &assign);
-        if (put_endpoints(tick, job, &material, &assign)) {
-            note_endpoint(tick, job);
-            put(tick, &parcel, job, pack(tick, job, &assign));
-        } else if (!end_without_ends(tick, job, err)) {
+        if (is_whole
+                ? !build(tick, job, &material, &parcel, &why) && !end_unbuilt(tick, job, &why, err)
+                : !build_apart(tick, job, &parcel, err))
             return false;
-        }
     }
     send(tick, &parcel);
     tick->placed.count = 0;

@@ -20,11 +20,15 @@ bool broker_watch_is_gone(struct broker_watch *watch, const struct bus_stats *st
         watch->was_there = watch->was_there || marks != watch->marks;
         watch->marks = marks;
         watch->seen_ms = now_ms;
+        watch->asked_ms = 0;
         return false;
     }
     if (now_ms - watch->seen_ms >= timeout_ms / 3 && now_ms - watch->probed_ms >= timeout_ms / 3) {
         watch->probed_ms = now_ms;
+        if (watch->asked_ms == 0)
+            watch->asked_ms = now_ms;
         *ret_probe = true;
     }
-    return watch->was_there && now_ms - watch->seen_ms >= timeout_ms;
+    return watch->was_there && watch->asked_ms != 0 &&
+           now_ms - watch->asked_ms >= timeout_ms - timeout_ms / 3;
 }

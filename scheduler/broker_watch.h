@@ -14,14 +14,16 @@
 struct broker_watch {
     uint64_t marks;     /* signs of life: what the broker confirmed or gave back */
     uint64_t seen_ms;   /* when they last grew */
-    uint64_t probed_ms; /* when something was last sent for an answer */
+    uint64_t asked_ms;  /* when the first thing that has no answer was sent for one; 0: none */
+    uint64_t probed_ms; /* when the last was */
     bool was_there;     /* in this term: only then its absence says something */
 };
 
 /* A term begins. */
 void broker_watch_begin(struct broker_watch *watch, const struct bus_stats *stats, uint64_t now_ms);
-/* True when no sign of life came for the time-out although there was one in this term. *ret_probe: send
- * something that the broker must confirm. A broker that blocks publishers blocks them all: it is there. */
+/* True when no answer came for the time-out although there was one in this term; time in which we did
+ * not look ourselves, a frozen process say, does not count. *ret_probe: send something that the broker
+ * must confirm. A broker that blocks publishers blocks them all: it is there. */
 bool broker_watch_is_gone(struct broker_watch *watch, const struct bus_stats *stats,
                           uint64_t now_ms, uint64_t timeout_ms, bool *ret_probe);
 

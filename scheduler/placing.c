@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/json/writer.h"
+#include "proto/fault.h"
 #include "scheduler/advance.h"
 #include "scheduler/gauge.h"
 
@@ -119,6 +120,14 @@ static void gather(struct run *run, struct group *group, struct heap *heap)
 
 /* -- giving ------------------------------------------------------------------------------------------- */
 
+/* It waits no longer. */
+static void untell_wish(struct tick *tick, const struct job *job)
+{
+    if (job->migration == NULL && !uuid_is_nil(&job->fact.wish_id))
+        *TICK_ADD(tick, &tick->wishes) =
+            (struct wish_outcome){.id = job->fact.wish_id, .state = "taken"};
+}
+
 void placing_give(struct tick *tick, struct job *job, struct node *node, struct pool *pool,
                   uint64_t reserved_bytes)
 {
@@ -143,6 +152,7 @@ void placing_give(struct tick *tick, struct job *job, struct node *node, struct 
     *TICK_ADD(tick, &tick->placed) = job;
     if (job->migration != NULL)
         advance_assigned(tick, job);
+    untell_wish(tick, job);
     metric_add(&gauge_placements, 1);
 }
 
@@ -245,11 +255,43 @@ static void gather_reasons(const struct picture *picture, const struct group *gr
     }
 }
 
+static const char *count_reasons(struct tick *tick, const struct reasons *reasons)
+{
+    const char *text = NULL;
+    for (size_t i = 0; i < PLACE_REASON_COUNT; i++)
+        if (reasons->counts[i] > 0)
+            text = arena_printf(tick->arena, "%s%s%zu %s", text == NULL ? "" : text,
+                                text == NULL ? "" : ", ", reasons->counts[i],
+                                place_reason_name((enum place_reason)i));
+    return text == NULL ? "there is no node" : text;
+}
+
+/* A test or a refresh has no state of its own to show why it waits: its wish tells. */
+static void tell_wishes(struct tick *tick, const struct group *group, const struct reasons *reasons)
+{
+    const char *counts = NULL;
+    LIST_EACH(&group->jobs, at)
+    {
+        const struct job *job = LIST_ITEM(at, struct job, group_link);
+        if (job->migration != NULL || uuid_is_nil(&job->fact.wish_id))
+            continue;
+        if (counts == NULL)
+            counts = count_reasons(tick, reasons);
+        *TICK_ADD(tick, &tick->wishes) = (struct wish_outcome){
+            .id = job->fact.wish_id,
+            .state = "taken",
+            .fault = &FAULT_UNAVAILABLE,
+            .fault_text = arena_printf(tick->arena, "no node can take it now: %s", counts),
+        };
+    }
+}
+
 static void tell_why(struct tick *tick, struct group *group)
 {
     struct reasons reasons = {0};
     struct buffer text = {0};
     gather_reasons(tick->picture, group, &reasons);
+    tell_wishes(tick, group, &reasons);
     buffer_append_text(&text, "{\"counts\":{");
     bool comma = false;
     for (size_t i = 0; i < PLACE_REASON_COUNT; i++) {

@@ -22,6 +22,19 @@ static const struct column columns[] = {
     {"FINISHED AT", "finished_at", LOOK_TIME},
 };
 
+/* Why it waits, where the scheduler has said so. */
+static void print_reason(struct session *session, const char *id)
+{
+    struct guts_error err = {0};
+    json_t *wish = guts_show(session->guts, GUTS_WISHES, id, &err);
+    CLEANUP(xfreep)
+    char *text = wish != NULL ? output_clean(output_text(wish, "fault.detail")) : NULL;
+    if (text != NULL && text[0] != '\0')
+        fprintf(stderr, "guts: it waits: %s\n", text);
+    json_decref(wish);
+    guts_error_clear(&err);
+}
+
 json_t *wish_await(struct session *session, const json_t *answer, struct guts_error *err)
 {
     bool patient = session->wait_ms == 0 || session->wait_ms > QUIET_MS;
@@ -35,6 +48,7 @@ json_t *wish_await(struct session *session, const json_t *answer, struct guts_er
             "guts: no outcome of wish %s yet; waiting (Ctrl-C: it stands; is a guts-scheduler up? "
             "guts service list)\n",
             id);
+    print_reason(session, id);
     uint64_t left_ms = session->wait_ms == 0 ? 0 : session->wait_ms - QUIET_MS;
     return guts_wish_wait(session->guts, answer, left_ms, &interrupted, err);
 }

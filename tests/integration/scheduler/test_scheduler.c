@@ -259,6 +259,48 @@ static void a_failed_discovery_leaves_no_pages(void **state)
     assert_int_equal(world_number(&world, "SELECT COUNT(*) FROM pages", NULL), 0);
 }
 
+/* Too large for a message: nothing that waiting or trying again could mend. */
+static void a_job_that_no_message_can_hold_fails_and_holds_up_nobody(void **state)
+{
+    size_t size = 3u << 19;
+    char *options = xcalloc(1, size + 32);
+    strcpy(options, "{\"x\":\"");
+    memset(options + 6, 'y', size);
+    strcpy(options + 6 + size, "\"}");
+    struct uuid big = world_vm(&world, "big", 1), small = world_vm(&world, "small", 1);
+    struct uuid culprit = world_migrate(&world, &big, "rollback", false, options);
+    struct uuid other = world_migrate(&world, &small, "rollback", false, "{}");
+    rounds(3);
+    assert_string_equal(world_state(&world, &other), "SCHEDULED");
+    assert_non_null(world_node_job(&one, &other));
+    assert_string_equal(world_story(&world, &culprit),
+                        "PENDING SCHEDULED FAILED ROLLING_BACK ROLLED_BACK");
+    assert_string_equal(
+        world_text(&world, "SELECT fault_code FROM migrations WHERE id = ?", &culprit),
+        "too_large");
+    assert_int_equal(world_number(&world, "SELECT COUNT(*) FROM jobs WHERE owner_id = ?", &culprit),
+                     1);
+    free(options);
+}
+
+static void a_refresh_that_no_node_can_serve_tells_why_it_waits(void **state)
+{
+    struct uuid node = one.id;
+    world_wish(&world, "disable", OWNER_NODE, &node);
+    rounds(2);
+    struct uuid wish = world_wish(&world, "refresh", OWNER_SOURCE, &world.source);
+    rounds(2);
+    assert_string_equal(world_text(&world, "SELECT state FROM wishes WHERE id = ?", &wish),
+                        "taken");
+    assert_string_equal(world_text(&world, "SELECT fault_text FROM wishes WHERE id = ?", &wish),
+                        "no node can take it now: 1 node_disabled");
+    world_wish(&world, "enable", OWNER_NODE, &node);
+    rounds(2);
+    assert_non_null(world_node_job(&one, &world.source));
+    assert_int_equal(
+        world_number(&world, "SELECT fault_code IS NULL FROM wishes WHERE id = ?", &wish), 1);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 int main(void)
 {
@@ -276,6 +318,8 @@ int main(void)
         TEST(cleanup_is_refused_before_verified_and_done_after),
         TEST(nothing_vanishes_before_all_pages_have_come),
         TEST(a_failed_discovery_leaves_no_pages),
+        TEST(a_job_that_no_message_can_hold_fails_and_holds_up_nobody),
+        TEST(a_refresh_that_no_node_can_serve_tells_why_it_waits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

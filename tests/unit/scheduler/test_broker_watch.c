@@ -32,8 +32,19 @@ static void a_broker_that_falls_silent_is_gone_after_the_time_out(void **state)
 {
     stats.confirmed++;
     assert_false(is_gone(10500));
+    assert_false(is_gone(11500)); /* asked now */
     assert_false(is_gone(13499));
     assert_true(is_gone(13500));
+}
+
+static void time_that_we_slept_through_says_nothing_of_the_broker(void **state)
+{
+    stats.confirmed++;
+    assert_false(is_gone(10500));
+    assert_false(is_gone(60000)); /* frozen meanwhile: asked now */
+    stats.confirmed++;
+    assert_false(is_gone(99000));
+    assert_false(is_gone(99500));
 }
 
 static void each_sign_of_life_begins_the_time_anew(void **state)
@@ -42,16 +53,19 @@ static void each_sign_of_life_begins_the_time_anew(void **state)
     assert_false(is_gone(12000));
     stats.confirmed++;
     assert_false(is_gone(14000));
-    assert_false(is_gone(16999));
+    assert_false(is_gone(15000));
     stats.returned++;
-    assert_false(is_gone(17001));
-    assert_true(is_gone(20001));
+    assert_false(is_gone(17000));
+    assert_false(is_gone(18000));
+    assert_false(is_gone(19999));
+    assert_true(is_gone(20000));
 }
 
 static void a_broker_that_never_was_there_is_waited_for(void **state)
 {
     assert_false(is_gone(13000));
     assert_false(is_gone(99000));
+    assert_false(is_gone(199000));
 }
 
 static void a_blocked_broker_is_there(void **state)
@@ -61,6 +75,7 @@ static void a_blocked_broker_is_there(void **state)
     stats.blocked = true;
     assert_false(is_gone(99000));
     stats.blocked = false;
+    assert_false(is_gone(100000));
     assert_false(is_gone(101999));
     assert_true(is_gone(102000));
 }
@@ -82,6 +97,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(a_broker_that_falls_silent_is_gone_after_the_time_out, begin),
+        cmocka_unit_test_setup(time_that_we_slept_through_says_nothing_of_the_broker, begin),
         cmocka_unit_test_setup(each_sign_of_life_begins_the_time_anew, begin),
         cmocka_unit_test_setup(a_broker_that_never_was_there_is_waited_for, begin),
         cmocka_unit_test_setup(a_blocked_broker_is_there, begin),
