@@ -19,7 +19,7 @@ DEEDS = (
     ("a message", r"\bops->publish\(", "before_publish", "after_publish"),
     ("an acknowledgement", r"\bops->ack\(", "before_ack", "after_ack"),
     ("a commit", r"\bdb_run_text\([^;]*\bDB_DEED_COMMIT\b", "before_db_commit", "after_db_commit"),
-    ("a change by itself", r"\bdb_send\([^;]*\bdb_change_deed\(", "before_db_change", "after_db_change"),
+    ("a change by itself", r"\bsend\(db, statement, binds", "before_db_change", "after_db_change"),
 )
 
 
