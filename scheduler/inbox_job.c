@@ -170,10 +170,17 @@ static uint64_t mix(uint64_t hash, uint64_t number)
     return (hash ^ number) * 0x100000001B3u + (hash >> 31);
 }
 
-static void apply_steps(struct tick *tick, struct job *job, const Guts__V1__JobReport *report)
+/* Of a job that has ended nothing runs any more. */
+static const char *step_word(const struct job *job, const Guts__V1__StepReport *step)
 {
     static const char *const words[] = {"running", "running", "done",
                                         "failed",  "undone",  "skipped"};
+    const char *word = words[(unsigned)step->state < COUNT_OF(words) ? step->state : 0];
+    return !job->fact.live && strcmp(word, "running") == 0 ? "interrupted" : word;
+}
+
+static void apply_steps(struct tick *tick, struct job *job, const Guts__V1__JobReport *report)
+{
     uint64_t hash = 1;
     for (size_t i = 0; i < report->n_steps; i++) {
         const Guts__V1__StepReport *step = report->steps[i];
@@ -193,7 +200,7 @@ static void apply_steps(struct tick *tick, struct job *job, const Guts__V1__JobR
             .number = (uint16_t)step->number,
             .owner_id = job->fact.owner_id,
             .name = arena_strdup(tick->arena, step->name),
-            .state = words[(unsigned)step->state < COUNT_OF(words) ? step->state : 0],
+            .state = step_word(job, step),
             .started_at = step->started_at,
             .finished_at = step->finished_at,
             .fault_code = fault.fault == NULL ? NULL : fault.fault->code,

@@ -70,6 +70,12 @@ void tick_touch_job(struct tick *tick, struct job *job)
     *TICK_ADD(tick, &tick->jobs) = job;
 }
 
+void tick_interrupt_steps(struct tick *tick, const struct job *job)
+{
+    *TICK_ADD(tick, &tick->interrupted) =
+        (struct step_attempt){job->fact.id, job->fact.owner_id, job->fact.attempt};
+}
+
 static void list_node(struct tick *tick, struct node *node)
 {
     if (!node->is_listed)

@@ -59,7 +59,7 @@ struct migration_step_view {
     struct uuid job_id;
     uint32_t attempt, number;
     const char *name;
-    const char *state; /* "running", "done", "failed", "undone", "skipped" */
+    const char *state; /* "running", "done", "failed", "undone", "skipped", "interrupted" */
     uint64_t started_at, finished_at;
     const char *fault_code, *fault_text;
 };

@@ -30,6 +30,22 @@ bool step_save(struct db *db, const struct step_fact *steps, size_t count, struc
                            values, WIDTH, count, NULL, err);
 }
 
+bool step_interrupt(struct db *db, const struct step_attempt *attempts, size_t count, uint64_t at,
+                    struct error *err)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct db_value values[] = {bind_time(at), db_uuid(&attempts[i].owner_id),
+                                          db_uuid(&attempts[i].job_id),
+                                          db_unsigned(attempts[i].attempt)};
+        if (!db_execute(db,
+                        "UPDATE steps SET state = 'interrupted', finished_at = ? WHERE owner_id = ?"
+                        " AND job_id = ? AND attempt <= ? AND state = 'running'",
+                        values, COUNT_OF(values), NULL, err))
+            return false;
+    }
+    return true;
+}
+
 bool job_page_save(struct db *db, const struct job_page_fact *pages, size_t count,
                    struct error *err)
 {

@@ -13,13 +13,22 @@ struct step_fact {
     uint16_t number;
     struct uuid owner_id;
     const char *name;
-    const char *state;                /* "running", "done", "failed", "undone", "skipped" */
+    const char *state; /* "running", "done", "failed", "undone", "skipped", "interrupted" */
     uint64_t started_at, finished_at; /* 0: not yet */
     const char *fault_code;           /* or NULL */
     const char *fault_text;
 };
 bool step_save(struct db *db, const struct step_fact *steps, size_t count,
                struct error *err) MUST_CHECK;
+
+/* An attempt that ended in the middle of something: its node was lost, its worker was ended. */
+struct step_attempt {
+    struct uuid job_id, owner_id;
+    uint32_t attempt;
+};
+/* Closes what is told as running of it, and of attempts before it. */
+bool step_interrupt(struct db *db, const struct step_attempt *attempts, size_t count, uint64_t at,
+                    struct error *err) MUST_CHECK;
 
 struct job_page_fact {
     struct uuid job_id;

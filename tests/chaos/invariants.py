@@ -293,6 +293,14 @@ def check_pools(facts, findings):
         findings.add("rest", f"{live[0][0]} jobs live on")
 
 
+def check_steps(facts, findings):
+    """Of a job that does not live nothing runs; a step that was cut off says so."""
+    for owner, name in facts.lab.rows(
+            "SELECT LOWER(HEX(s.owner_id)), s.name FROM steps s LEFT JOIN jobs j ON j.id = s.job_id"
+            " AND j.live = 1 AND j.attempt = s.attempt WHERE s.state = 'running' AND j.id IS NULL"):
+        findings.add("steps", f"step {name} of {owner} is told as running, and no job of it lives")
+
+
 def space_now(lab):
     """The most that a pool is promised beyond what it has, from the tables; 0 when all is well."""
     rows = lab.rows("SELECT HEX(pool_id), SUM(reserved_bytes) FROM jobs WHERE live = 1"
@@ -310,4 +318,5 @@ def check_all(lab, load, chaos):
     check_power(facts, findings)
     check_events(facts, findings)
     check_pools(facts, findings)
+    check_steps(facts, findings)
     return findings, facts

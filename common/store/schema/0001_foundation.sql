@@ -304,7 +304,7 @@ CREATE TABLE IF NOT EXISTS steps (
   number         SMALLINT UNSIGNED NOT NULL,
   owner_id       BINARY(16) NOT NULL,
   name           VARCHAR(64) CHARACTER SET ascii NOT NULL,
-  state          VARCHAR(16) CHARACTER SET ascii NOT NULL, -- running, done, failed, undone, skipped
+  state          VARCHAR(16) CHARACTER SET ascii NOT NULL, -- running, done, failed, undone, skipped, interrupted
   started_at     BIGINT UNSIGNED NULL,
   finished_at    BIGINT UNSIGNED NULL,
   fault_code     VARCHAR(48) CHARACTER SET ascii NULL,

@@ -17,7 +17,10 @@ static void a_silent_node_loses_its_job_to_another(void **state)
 {
     struct world_job *job;
     struct uuid id = begin_migration("rollback", &job);
+    job->step = "copy";
     rounds(1);
+    assert_string_equal(world_text(&world, "SELECT state FROM steps WHERE owner_id = ?", &id),
+                        "running");
     second_node();
     for (unsigned i = 0; i < 25; i++) {
         clock_fake_advance(5000);
@@ -32,6 +35,8 @@ static void a_silent_node_loses_its_job_to_another(void **state)
     assert_non_null(taken);
     assert_int_equal(taken->attempt, 2);
     assert_int_equal(world_number(&world, "SELECT up FROM nodes WHERE id = ?", &one.id), 0);
+    assert_string_equal(world_text(&world, "SELECT state FROM steps WHERE owner_id = ?", &id),
+                        "interrupted");
     /* The first node wakes up: its worker may intend nothing, and is told to end. */
     world_node_report(&one, false);
     world_node_intend(&one, job, "disk-0", LEDGER_INTENDED);
