@@ -164,12 +164,13 @@ def test_rubbish_goes_to_the_dead_letters_and_the_node_lives_on(play, node, mess
 def test_a_bad_assignment_costs_only_itself(play, node, messages):
     first, second, unknown = (play.assignment(node) for _ in range(3))
     unknown.source.driver = "nonesuch"
-    accepted, refused = len(play.accepted), len(play.refused)
+    refused = len(play.refused)
+    good = {first.token.job, second.token.job}
     play.channel.queue_purge("guts.v1.dead")
     play.assign("n1", first, b"\xff\x07rubbish", unknown, second)
-    play.wait(lambda: len(play.accepted) >= accepted + 2, "two accepts")
-    assert play.accepted[accepted:] == [first.token.job, second.token.job]
-    play.wait(lambda: play.refused[refused:] == ["driver_unknown"], "a refusal")
+    play.wait(lambda: good <= set(play.accepted), "two accepts")
+    play.wait(lambda: "driver_unknown" in play.refused[refused:], "a refusal")
+    assert unknown.token.job not in play.accepted
     for assignment in (first, second):
         assert play.result(assignment.token.job).outcome == messages.OUTCOME_DONE
     dead = []
@@ -180,7 +181,7 @@ def test_a_bad_assignment_costs_only_itself(play, node, messages):
             dead.append(messages.JobAssign.FromString(body))
         return dead
     play.wait(has_come, "a dead letter")
-    assert dead[0].assignments == [b"\xff\x07rubbish"]
+    assert list(dead[0].assignments) == [b"\xff\x07rubbish"]
 
 
 def test_a_job_with_unknown_driver_is_refused_with_its_code(play, node, messages):
