@@ -43,6 +43,15 @@ static void write_bool(struct writer *writer, const char *key, const json_t *obj
     writer_bool(writer, key, json_is_true(json_object_get(object, key)));
 }
 
+static void write_number(struct writer *writer, const char *key, const json_t *object)
+{
+    const json_t *number = json_object_get(object, key);
+    if (json_is_integer(number))
+        writer_integer(writer, key, json_integer_value(number));
+    else
+        writer_null(writer, key);
+}
+
 static void write_settings(struct writer *writer, const char *key, const json_t *list)
 {
     size_t index;
@@ -57,6 +66,11 @@ static void write_settings(struct writer *writer, const char *key, const json_t 
         write_bool(writer, "address", one);
         write_text(writer, "standard", one, NULL);
         write_text(writer, "help", one, "");
+        write_text(writer, "choices", one, NULL);
+        write_text(writer, "shape", one, NULL);
+        write_text(writer, "catalog", one, NULL);
+        write_number(writer, "least", one);
+        write_number(writer, "most", one);
         writer_object_end(writer);
     }
     writer_array_end(writer);

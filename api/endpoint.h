@@ -19,4 +19,11 @@ void endpoint_write(struct writer *writer, enum end end, const struct endpoint *
 bool endpoint_query(struct call *call, enum end end, struct uuid *ret_id,
                     struct error *err) MUST_CHECK;
 
+/* Complains of names that the destination's catalogue, as it was last read, does not hold or holds
+ * twice; a kind that was never read refuses nothing. */
+struct option_names;
+struct reader;
+bool option_lookup(struct call *call, struct reader *reader, const struct endpoint *destination,
+                   const struct option_names *names, struct error *err) MUST_CHECK;
+
 #endif

@@ -73,12 +73,14 @@ static bool check_options(struct creation *creation, const json_t *options, stru
     json_t *declaration;
     struct call *call = creation->call;
     struct option_values values;
+    struct option_names names;
     if (!driver_declaration(call, END_DESTINATION, creation->destination.definition.driver,
                             &declaration, err))
         return false;
     const json_t *declared = json_object_get(declaration, "options");
     option_check(creation->reader, "options", declared, options, &values);
     option_require(creation->reader, "options", declared, values.plain, NULL);
+    option_catalog_names(creation->reader, "options", declared, values.plain, &names);
     if (json_object_size(values.secrets) > 0)
         reader_complain(creation->reader, "options", "must not hold secrets");
     char *text = json_dumps(values.plain, JSON_COMPACT | JSON_SORT_KEYS);
@@ -89,7 +91,7 @@ static bool check_options(struct creation *creation, const json_t *options, stru
     free(text);
     option_values_fini(&values);
     json_decref(declaration);
-    return true;
+    return option_lookup(call, creation->reader, &creation->destination, &names, err);
 }
 
 static bool read_creation(struct creation *creation, struct error *err)

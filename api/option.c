@@ -50,15 +50,26 @@ static json_t *wrong(struct reader *reader, const char *field, const char *what)
     return NULL;
 }
 
-static json_t *check_text(struct reader *reader, const char *field, const json_t *value)
+static json_t *check_any_text(struct reader *reader, const char *field, const json_t *value,
+                              size_t most, bool lines)
 {
     if (!json_is_string(value))
         return wrong(reader, field, "must be a string");
-    if (json_string_length(value) > OPTION_TEXT_MOST)
+    if (json_string_length(value) > most)
         return wrong(reader, field, "is too long");
-    if (!text_is_printable(json_string_value(value), false))
+    if (!text_is_printable(json_string_value(value), lines))
         return wrong(reader, field, "must not hold control characters");
     return json_incref((json_t *)value);
+}
+
+static json_t *check_text(struct reader *reader, const char *field, const json_t *value)
+{
+    return check_any_text(reader, field, value, OPTION_TEXT_MOST, false);
+}
+
+static json_t *check_lines(struct reader *reader, const char *field, const json_t *value)
+{
+    return check_any_text(reader, field, value, OPTION_LINES_MOST, true);
 }
 
 static bool path_climbs(const char *path)
@@ -166,6 +177,7 @@ static json_t *check_value(struct reader *reader, const char *field, const json_
     } checks[] = {
         {"text", check_text},       {"path", check_path},       {"url", check_url},
         {"integer", check_integer}, {"boolean", check_boolean}, {"list", check_list},
+        {"lines", check_lines},
     };
     const char *type = text_of(declared, "type");
     if (is_declared(declared, "secret"))
@@ -204,7 +216,10 @@ static void check_one(struct reader *reader, const char *pointer, const json_t *
             json_object_set_new(values->plain, name, json_null());
         return;
     }
+    size_t complaints = reader->error_count;
     json_t *checked = check_value(reader, pointer, declared, value);
+    if (reader->error_count == complaints && !secret)
+        option_check_form(reader, pointer, declared, checked);
     if (checked == NULL)
         checked = json_string(""); /* it was given, though wrong: nobody shall miss it as well */
     json_object_set_new(secret ? values->secrets : values->plain, name, checked);

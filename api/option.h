@@ -16,6 +16,7 @@
 #include "common/json/reader.h"
 
 #define OPTION_TEXT_MOST 4096
+#define OPTION_LINES_MOST (32u << 10)
 #define OPTION_SECRET_MOST 65536
 #define OPTION_ITEMS_MOST 256
 
@@ -34,6 +35,23 @@ void option_check(struct reader *reader, const char *field, const json_t *declar
  * (NULL: not looked at). */
 void option_require(struct reader *reader, const char *field, const json_t *declared,
                     const json_t *plain, const json_t *secrets);
+/* Complains of a value of the right type that keeps not to what is declared beyond that: choices,
+ * shape, bounds. option_check does it for each. */
+void option_check_form(struct reader *reader, const char *field, const json_t *declared,
+                       const json_t *value);
+
+/* What must be found in the destination's catalogue, by id or by name; in the reader's arena. */
+struct option_name {
+    const char *pointer; /* for a complaint: "options/network_map/0" */
+    const char *kind;    /* of the catalogue */
+    const char *name;
+};
+struct option_names {
+    struct option_name *items;
+    size_t count;
+};
+void option_catalog_names(struct reader *reader, const char *field, const json_t *declared,
+                          const json_t *plain, struct option_names *ret_names);
 /* Names of the declared settings that are part of the address; in the arena. */
 size_t option_address_names(struct arena *arena, const json_t *declared,
                             const char *const **ret_names);

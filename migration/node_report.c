@@ -65,6 +65,11 @@ static void put_settings(struct arena *arena, const struct setting *from, size_t
         setting->address = from[i].address;
         setting->standard = mutable(from[i].standard);
         setting->help = mutable(from[i].help);
+        setting->choices = mutable(from[i].choices);
+        setting->shape = mutable(from[i].shape);
+        setting->catalog = mutable(from[i].catalog);
+        setting->least = from[i].least;
+        setting->most = from[i].most;
         all[(*count)++] = setting;
     }
     *settings = all;

@@ -7,6 +7,7 @@
 #include "common/base/memory.h"
 
 #define TEXT_MOST_BYTES 4096
+#define LINES_MOST_BYTES (32u << 10)
 #define LIST_MOST_ITEMS 256
 
 struct settings {
@@ -18,7 +19,8 @@ struct settings {
 
 const char *setting_type_name(enum setting_type type)
 {
-    static const char *const names[] = {"text", "path", "url", "integer", "boolean", "list"};
+    static const char *const names[] = {"text",    "path", "url",  "integer",
+                                        "boolean", "list", "lines"};
     return (size_t)type < COUNT_OF(names) ? names[type] : "text";
 }
 
@@ -31,9 +33,9 @@ static const struct setting *find(const struct setting *declared, size_t count, 
     return NULL;
 }
 
-static bool text_is_clean(const json_t *value)
+static bool text_is_clean(const json_t *value, size_t most)
 {
-    if (!json_is_string(value) || json_string_length(value) > TEXT_MOST_BYTES)
+    if (!json_is_string(value) || json_string_length(value) > most)
         return false;
     const char *text = json_string_value(value);
     if (strlen(text) != json_string_length(value))
@@ -52,7 +54,7 @@ static bool list_is_clean(const json_t *value)
     size_t index;
     const json_t *item;
     json_array_foreach(value, index, item) {
-        if (!text_is_clean(item) || !*json_string_value(item))
+        if (!text_is_clean(item, TEXT_MOST_BYTES) || !*json_string_value(item))
             return false;
     }
     return true;
@@ -63,20 +65,23 @@ static const char *complaint(const struct setting *setting, const json_t *value)
 {
     switch (setting->type) {
     case SETTING_TEXT:
-        return text_is_clean(value) ? NULL : "must be a text";
+        return text_is_clean(value, TEXT_MOST_BYTES) ? NULL : "must be a text";
     case SETTING_PATH:
-        return text_is_clean(value) && json_string_value(value)[0] == '/'
+        return text_is_clean(value, TEXT_MOST_BYTES) && json_string_value(value)[0] == '/'
                    ? NULL
                    : "must be an absolute path";
     case SETTING_URL:
-        return text_is_clean(value) && strstr(json_string_value(value), "://") ? NULL
-                                                                               : "must be a URL";
+        return text_is_clean(value, TEXT_MOST_BYTES) && strstr(json_string_value(value), "://")
+                   ? NULL
+                   : "must be a URL";
     case SETTING_INTEGER:
         return json_is_integer(value) ? NULL : "must be an integer";
     case SETTING_BOOLEAN:
         return json_is_boolean(value) ? NULL : "must be true or false";
     case SETTING_LIST:
         return list_is_clean(value) ? NULL : "must be a list of texts";
+    case SETTING_LINES:
+        return text_is_clean(value, LINES_MOST_BYTES) ? NULL : "must be a text, perhaps of lines";
     }
     return "has an unknown type";
 }

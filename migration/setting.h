@@ -20,7 +20,8 @@ enum setting_type {
     SETTING_URL,
     SETTING_INTEGER,
     SETTING_BOOLEAN,
-    SETTING_LIST, /* of texts */
+    SETTING_LIST,  /* of texts */
+    SETTING_LINES, /* a text of many lines */
 };
 struct setting {
     const char *name;
@@ -30,6 +31,13 @@ struct setting {
     bool address;         /* part of what secrets are sealed for */
     const char *standard; /* the default as text, or NULL */
     const char *help;
+    /* What the API can refuse before anything is stored; each NULL or 0 where nothing is to be said. */
+    const char *choices; /* of a text: "image|volume" */
+    const char *shape; /* of a list's items: "SOURCE=NETWORK", or "GIB[:TYPE]": the rest may lack */
+    const char
+        *catalog; /* the catalogue's kind in which the value is found by id or by name; of items
+                           * with a shape what stands behind its separator, unless that is "-" */
+    int64_t least, most; /* of an integer, when most is greater */
 };
 const char *setting_type_name(enum setting_type type);
 

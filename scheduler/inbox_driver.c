@@ -9,6 +9,12 @@
 #include "scheduler/inbox.h"
 #include "scheduler/intern.h"
 
+/* "" says nothing. */
+static void write_said(struct writer *writer, const char *key, const char *text)
+{
+    writer_text(writer, key, text[0] == '\0' ? NULL : text);
+}
+
 static void write_settings(struct writer *writer, const char *key,
                            Guts__V1__Setting *const *settings, size_t count)
 {
@@ -20,9 +26,15 @@ static void write_settings(struct writer *writer, const char *key,
         writer_bool(writer, "secret", settings[i]->secret);
         writer_bool(writer, "required", settings[i]->required);
         writer_bool(writer, "address", settings[i]->address);
-        writer_text(writer, "standard",
-                    settings[i]->standard[0] == '\0' ? NULL : settings[i]->standard);
+        write_said(writer, "standard", settings[i]->standard);
         writer_text(writer, "help", settings[i]->help);
+        write_said(writer, "choices", settings[i]->choices);
+        write_said(writer, "shape", settings[i]->shape);
+        write_said(writer, "catalog", settings[i]->catalog);
+        if (settings[i]->most > settings[i]->least) {
+            writer_integer(writer, "least", settings[i]->least);
+            writer_integer(writer, "most", settings[i]->most);
+        }
         writer_object_end(writer);
     }
     writer_array_end(writer);

@@ -6,16 +6,19 @@
 
 #include "client/cli/output.h"
 #include "client/cli/wait.h"
+#include "common/base/file.h"
 #include "common/base/memory.h"
 
 #define VMS_A_CALL 5000
+#define OPTION_FILE_MOST_BYTES (32u << 10)
 
 static const struct option_row options[] = {
     {"--to", "DESTINATION", "where to", "destinations"},
     {"--source", "SOURCE", "where the vms are, when their names alone do not say", "sources"},
     {"--all", NULL, "every vm of --source that can be migrated", NULL},
     {"--name", "NAME", "of the server (one vm only; default: the vm's)", NULL},
-    {"--option", "NAME=VALUE", "an option of the destination's driver; see: guts driver show",
+    {"--option", "NAME=VALUE|NAME=@FILE",
+     "an option of the destination's driver (again: one more of a list); see: guts driver show",
      NULL},
     {"--on-failure", "rollback|keep", "what to do when it fails (rollback)", "rollback|keep"},
     {"--dry-run", NULL, "only check what would happen", NULL},
@@ -28,6 +31,39 @@ static const struct column columns[] = {
     {"MIGRATION", "migration", LOOK_PLAIN},
     {"RESULT", "result", LOOK_PLAIN},
 };
+
+/* "@FILE" stands for what is in the file; NULL after a complaint. */
+static json_t *option_value(const char *text)
+{
+    CLEANUP(buffer_fini) struct buffer content = {0};
+    struct error err;
+    if (text[0] != '@')
+        return json_string(text);
+    if (!file_read(text + 1, OPTION_FILE_MOST_BYTES, &content, &err)) {
+        fprintf(stderr, "guts: %s\n", err.text);
+        return NULL;
+    }
+    json_t *value = json_stringn(content.length > 0 ? content.data : "", content.length);
+    if (value == NULL)
+        fprintf(stderr, "guts: \"%s\" is not text\n", text + 1);
+    return value;
+}
+
+/* A name that is given again makes a list. */
+static void option_put(json_t *object, const char *name, json_t *value)
+{
+    json_t *known = json_object_get(object, name);
+    if (known == NULL) {
+        json_object_set_new(object, name, value);
+        return;
+    }
+    if (!json_is_array(known)) {
+        json_t *list = json_pack("[O]", known);
+        json_object_set_new(object, name, list);
+        known = list;
+    }
+    json_array_append_new(known, value);
+}
 
 static bool add_options(const struct arguments *arguments, json_t *body)
 {
@@ -43,7 +79,10 @@ static bool add_options(const struct arguments *arguments, json_t *body)
             return false;
         }
         CLEANUP(xfreep) char *name = xasprintf("%.*s", (int)(equals - text), text);
-        json_object_set_new(object, name, json_string(equals + 1));
+        json_t *value = option_value(equals + 1);
+        if (value == NULL)
+            return false;
+        option_put(object, name, value);
     }
     return true;
 }

@@ -81,3 +81,25 @@ bool catalogue_view_list(struct store *store, struct arena *arena, const char *p
     *ret_list = list;
     return true;
 }
+
+bool catalogue_view_kind(struct store *store, struct arena *arena, const struct uuid *destination,
+                         const char *kind, size_t most, struct catalogue_item **ret_items,
+                         size_t *ret_count, bool *ret_whole, struct error *err)
+{
+    CLEANUP(query_fini) struct query query = {.arena = arena};
+    struct db_rows *rows;
+    query_bind(&query,
+               "SELECT kind, item, name, detail_json FROM catalogues WHERE destination_id = ?",
+               db_uuid(destination));
+    query_bind(&query, " AND kind = ?", db_text(kind));
+    query_bind(&query, " ORDER BY item LIMIT ?", db_unsigned(most + 1));
+    if (!query_run(&query, store, &rows, err))
+        return false;
+    size_t count = db_rows_count(rows);
+    *ret_whole = count <= most;
+    *ret_count = *ret_whole ? count : most;
+    *ret_items = arena_calloc(arena, *ret_count + 1, sizeof(**ret_items));
+    for (size_t i = 0; i < *ret_count; i++)
+        read_item(rows, i, &(*ret_items)[i]);
+    return true;
+}

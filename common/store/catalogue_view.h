@@ -27,4 +27,10 @@ bool catalogue_view_list(struct store *store, struct arena *arena, const char *p
                          const struct uuid *destination, const char *kind, const struct page *page,
                          struct catalogue_list *ret_list, struct error *err) MUST_CHECK;
 
+/* All of one kind, by item; of more than `most` just so many, and *ret_whole is false. The destination
+ * is known to be the caller's. */
+bool catalogue_view_kind(struct store *store, struct arena *arena, const struct uuid *destination,
+                         const char *kind, size_t most, struct catalogue_item **ret_items,
+                         size_t *ret_count, bool *ret_whole, struct error *err) MUST_CHECK;
+
 #endif

@@ -49,6 +49,10 @@ DECLARATIONS = {
              "standard": "qcow2", "help": ""},
             {"name": "verify_boot", "type": "boolean", "secret": False, "required": False,
              "address": False, "standard": "false", "help": ""},
+            {"name": "size", "type": "text", "secret": False, "required": False, "address": False,
+             "standard": "", "help": "", "catalog": "flavor"},
+            {"name": "map", "type": "list", "secret": False, "required": False, "address": False,
+             "standard": "", "help": "", "shape": "SOURCE=NETWORK", "catalog": "network"},
             {"name": "networks", "type": "list", "secret": False, "required": False,
              "address": False, "standard": "", "help": ""}]},
 }

@@ -32,6 +32,21 @@ def test_a_migration_is_created_with_validated_options(api, rows, world):
                                  "migration": created["id"]}]
 
 
+def test_names_that_the_catalogue_lacks_or_holds_twice_are_all_refused_at_creation(api, rows, world):
+    rows.vm(world.source, "placed")
+    for kind, item, name in (("flavor", "f1", "small"), ("network", "n1", "lan"),
+                             ("network", "n2", "lan"), ("network", "n3", "dmz")):
+        rows.insert("catalogues", destination_id=uuid.UUID(world.destination).bytes, kind=kind,
+                    item=item, name=name, detail_json="{}", refresh=1)
+    answer = migrate(api, status=422, vms=["placed"], options={
+        "size": "huge", "map": ["a=dmz", "b=lan", "c=wan", "d=-", "e"]})
+    told = {one["pointer"]: one["detail"] for one in answer["errors"]}
+    assert set(told) == {"/options/size", "/options/map/1", "/options/map/2", "/options/map/4"}
+    assert 'no flavor "huge"' in told["/options/size"]
+    assert '2 of kind network' in told["/options/map/1"]
+    migrate(api, vms=["placed"], options={"size": "small", "map": ["a=dmz", "b=n1", "d=-"]})
+
+
 def test_many_are_created_at_once_and_each_is_accounted_for(api, rows, world):
     vms = [rows.vm(world.source, f"many-{number}") for number in range(3)]
     gone = rows.vm(world.source, "many-gone", gone_at=rows.now())

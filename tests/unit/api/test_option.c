@@ -16,6 +16,12 @@ static const char declared_text[] =
     "{\"name\":\"strict\",\"type\":\"boolean\"},"
     "{\"name\":\"folders\",\"type\":\"list\"},"
     "{\"name\":\"comment\",\"type\":\"text\"},"
+    "{\"name\":\"way\",\"type\":\"text\",\"choices\":\"image|volume\"},"
+    "{\"name\":\"size\",\"type\":\"text\",\"catalog\":\"flavor\"},"
+    "{\"name\":\"seconds\",\"type\":\"integer\",\"least\":1,\"most\":60},"
+    "{\"name\":\"map\",\"type\":\"list\",\"shape\":\"SOURCE=NETWORK\",\"catalog\":\"network\"},"
+    "{\"name\":\"extra\",\"type\":\"list\",\"shape\":\"GIB[:TYPE]\",\"catalog\":\"volume_type\"},"
+    "{\"name\":\"script\",\"type\":\"lines\"},"
     "{\"name\":\"odd\",\"type\":\"float\"},"
     "{\"name\":\"password\",\"type\":\"text\",\"secret\":true,\"required\":true}]";
 
@@ -102,6 +108,38 @@ static void all_that_is_wrong_is_told(void **state)
     assert_complaint(world, "/settings/password", "string");
 }
 
+static void what_is_declared_beyond_the_type_is_kept(void **state)
+{
+    struct world *world = *state;
+    check(world, "{\"way\":\"imag\",\"seconds\":61,\"map\":[\"a=b\",\"a\",\"a=\",\"=b\"],"
+                 "\"extra\":[\"5\",\"5:fast\",\"5:\",\"5=x\"],\"script\":\"#!\\nx\\n\"}");
+    assert_complaint(world, "/settings/way", "one of image|volume");
+    assert_complaint(world, "/settings/seconds", "1 to 60");
+    assert_complaint(world, "/settings/map/1", "SOURCE=NETWORK");
+    assert_complaint(world, "/settings/map/2", "SOURCE=NETWORK");
+    assert_complaint(world, "/settings/map/3", "SOURCE=NETWORK");
+    assert_complaint(world, "/settings/extra/2", "GIB[:TYPE]");
+    assert_complaint(world, "/settings/extra/3", "GIB[:TYPE]");
+    assert_int_equal(world->reader.error_count, 7);
+}
+
+static void names_for_the_catalogue_are_gathered(void **state)
+{
+    struct world *world = *state;
+    struct option_names names;
+    check(world, "{\"size\":\"m1\",\"map\":[\"a=b\",\"c=d=e\",\"f=-\"],"
+                 "\"extra\":[\"5\",\"5:fast\"],\"way\":\"image\"}");
+    assert_int_equal(world->reader.error_count, 0);
+    option_catalog_names(&world->reader, "options", world->declared, world->values.plain, &names);
+    assert_int_equal(names.count, 4);
+    assert_string_equal(names.items[0].pointer, "options/size");
+    assert_string_equal(names.items[0].kind, "flavor");
+    assert_string_equal(names.items[2].pointer, "options/map/1");
+    assert_string_equal(names.items[2].name, "e");
+    assert_string_equal(names.items[3].kind, "volume_type");
+    assert_string_equal(names.items[3].name, "fast");
+}
+
 static void paths_do_not_climb(void **state)
 {
     struct world *world = *state;
@@ -182,6 +220,8 @@ int main(void)
         WORLD_TEST(values_are_brought_to_their_type),
         WORLD_TEST(secrets_are_told_apart),
         WORLD_TEST(all_that_is_wrong_is_told),
+        WORLD_TEST(what_is_declared_beyond_the_type_is_kept),
+        WORLD_TEST(names_for_the_catalogue_are_gathered),
         WORLD_TEST(paths_do_not_climb),
         WORLD_TEST(a_path_may_hold_dots_in_names),
         WORLD_TEST(urls_hold_no_credentials),
