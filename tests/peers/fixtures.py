@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Private RabbitMQ and MariaDB for tests: fixtures `broker` and `database`, one of each a session.
+"""Private peers for tests: fixtures `broker` and `database`, one of each a session, and `openstack`, one
+for all workers of a run.
 
 A test that stops, freezes or kills a peer leaves it as it likes: before the next test it is made
 usable again. All signals go to the process ids that the scripts wrote.
 """
+import contextlib
+import fcntl
 import os
 import pathlib
 import shutil
@@ -12,6 +15,9 @@ import subprocess
 import tempfile
 
 import pytest
+
+from peers.cloud.client import OpenStack, lab_of
+from peers.cloud.lab import lack_of_room
 
 HERE = pathlib.Path(__file__).resolve().parent
 
@@ -188,9 +194,51 @@ def database(_database_session):
     return _database_session
 
 
+@contextlib.contextmanager
+def _users_of(directory):
+    """How many processes use the directory; what the body leaves in the list is written back."""
+    path = directory.with_suffix(".users")
+    with open(path, "a+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        users = [int(file.read() or 0)]
+        yield users
+        file.seek(0)
+        file.truncate()
+        file.write(str(users[0]))
+
+
+@pytest.fixture(scope="session")
+def _openstack_session(tmp_path_factory):
+    directory, ours = lab_of(tmp_path_factory)
+    if not directory.exists():
+        reason = lack_of_room(directory)
+        if reason:
+            pytest.skip(f"no OpenStack here: {reason}")
+    lab = OpenStack(directory)
+    if not ours:
+        lab.start()
+        yield lab
+        return
+    with _users_of(directory) as users:
+        lab.start()
+        users[0] += 1
+    yield lab
+    with _users_of(directory) as users:
+        users[0] -= 1
+        if users[0] == 0:
+            lab.stop()
+            shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def openstack(_openstack_session):
+    return _openstack_session
+
+
 @pytest.fixture(autouse=True)
 def _peers_are_usable(request):
-    for name in ("broker", "database"):
+    for name in ("broker", "database", "openstack"):
         if name in request.fixturenames:
             request.getfixturevalue(name).make_usable()
     yield
