@@ -15,7 +15,6 @@
 #include "migration/node_inside.h"
 
 #define REPORT_GAP_MS 50
-#define REFUSED_PAUSE_MS 30000
 #define MESSAGES_A_TURN 256
 
 struct metric metric_reports = METRIC_COUNTER("guts_node_reports_total", "Reports sent");
@@ -209,9 +208,9 @@ const char *node_instance(const struct node *node)
 
 static uint64_t report_due_ms(const struct node *node)
 {
-    uint64_t gap = node->refused.fault ? REFUSED_PAUSE_MS
-                   : node->report_soon ? REPORT_GAP_MS
-                                       : node->plan.node->report_interval_ms;
+    uint64_t gap = node->report_soon ? REPORT_GAP_MS : node->plan.node->report_interval_ms;
+    if (node->refused.fault)
+        return node->refused_until_ms;
     return node->reported_ms == 0 ? 0 : node->reported_ms + gap;
 }
 
@@ -269,7 +268,7 @@ void node_turn(struct node *node, uint64_t timeout_ms)
     if (!node->refused.fault)
         serve_jobs(node, now);
     if (now >= report_due_ms(node)) {
-        if (node->refused.fault && now >= node->refused_until_ms) {
+        if (node->refused.fault) {
             node->refused = (struct error){0};
             bus_consume(node->plan.bus, &node->queue);
         }

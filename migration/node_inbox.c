@@ -14,7 +14,7 @@
 #include "migration/source/source.h"
 #include "proto/codec.h"
 
-#define REFUSED_FOR_MS 60000
+#define REFUSED_MOST_MS 60000
 
 /* -- JobAssign -------------------------------------------------------------------------------------------- */
 
@@ -260,7 +260,15 @@ static void receive_answer(struct node *node, const struct bus_message *message,
         held_send(held, CHANNEL_LEDGER_ANSWER, message->body, message->length);
 }
 
-/* Somebody else lives under our name, or speaks another contract: no work until it is looked at. */
+/* What was said of us may pass: the other one goes, and is forgotten one takeover time later. */
+static uint64_t refused_pause_ms(const struct node *node)
+{
+    uint64_t lease_ms = node->lease_ms ? node->lease_ms : node->plan.node->report_expiry_ms;
+    return lease_ms < REFUSED_MOST_MS ? lease_ms : REFUSED_MOST_MS;
+}
+
+/* Somebody else lives under our name: no work until it is gone. We ask again now and then, for what
+ * stands in our conversion space is told by nobody else. */
 static void receive_control(struct node *node, const Guts__V1__NodeControl *control)
 {
     if (control->declare_again)
@@ -269,10 +277,16 @@ static void receive_control(struct node *node, const Guts__V1__NodeControl *cont
     if (!node->refused.fault)
         return;
     log_fault(LOG_ERROR_LEVEL, "node_refused", &node->refused);
-    node->refused_until_ms = clock_mono_ms() + REFUSED_FOR_MS;
+    node->refused_until_ms = clock_mono_ms() + refused_pause_ms(node);
     for (size_t i = 0; i < node->job_count; i++)
         held_suspend(node->jobs[i]);
-    bus_unconsume(node->plan.bus, &node->queue);
+}
+
+/* After what refused us is acknowledged: else it would come back with the queue, and refuse again. */
+static void withdraw(struct node *node)
+{
+    if (node->refused.fault)
+        bus_unconsume(node->plan.bus, &node->queue);
 }
 
 static const char *instance_of(enum message_type type, const ProtobufCMessage *message)
@@ -321,4 +335,5 @@ void node_receive(struct node *node, const struct bus_message *message)
         settle(node, message);
     else
         reject(node, message, &err);
+    withdraw(node);
 }

@@ -48,7 +48,7 @@ static void answer_report(struct play *play, const Guts__V1__NodeReport *report)
     guts__v1__lease_renew__init(&renew);
     renew.node_instance = report->instance;
     renew.report = report->number;
-    renew.lease_ms = 10000;
+    renew.lease_ms = play->lease_ms;
     renew.declare_again = play->asks_again;
     renew.drain = play->drains;
     renew.jobs = arena_calloc(arena, report->n_jobs + 1, sizeof(*renew.jobs));
@@ -253,6 +253,7 @@ int play_set_up(void **state)
                                             .restart_most_ms = 50,
                                             .ledger_repeat_ms = 200};
     play->renews = play->answers = true;
+    play->lease_ms = 10000;
     play->wanted = WANTED_GO;
     play->verdict = GUTS__V1__LEDGER_VERDICT__LEDGER_VERDICT_STORED;
     play->job = uuid_new();

@@ -27,6 +27,7 @@ struct play {
     const char *pool, *world;
     /* what it does */
     bool renews;
+    uint64_t lease_ms;
     bool answers;
     bool asks_again; /* for a full report */
     bool drains;

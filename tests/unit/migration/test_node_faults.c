@@ -151,6 +151,23 @@ static void a_node_whose_name_is_taken_ends_its_workers_and_takes_no_job(void **
     assert_int_equal(play->finishes, 0);
 }
 
+static void a_refused_node_asks_again_after_a_lease(void **state)
+{
+    struct play *play = *state;
+    play->lease_ms = 300;
+    play_assign(play, &(struct wish){.kind = JOB_MIGRATE, .settings = SLOW});
+    AWAIT(play, play->done_bytes > 0);
+    uint64_t began_ms = clock_mono_ms();
+    play_refuse_name(play);
+    pid_t worker = play_worker_pid(play);
+    AWAIT(play, kill(worker, 0) != 0);
+    unsigned reports = play->reports;
+    AWAIT(play, play->reports > reports);
+    assert_true(clock_mono_ms() - began_ms >= play->lease_ms);
+    AWAIT(play, play->finishes > 0);
+    assert_string_equal(play->fault_text, "");
+}
+
 /* A copy of this node, disk and all, has the queue: two that report in turns would undo each other. */
 static void a_node_that_cannot_hear_answers_does_not_report(void **state)
 {
@@ -185,6 +202,7 @@ int main(int argc, char **argv)
         TEST(a_worker_without_a_sign_of_life_is_ended_and_the_job_says_so),
         TEST(a_full_disk_is_told_by_its_code),
         TEST(a_node_whose_name_is_taken_ends_its_workers_and_takes_no_job),
+        TEST(a_refused_node_asks_again_after_a_lease),
         TEST(a_node_that_cannot_hear_answers_does_not_report),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
