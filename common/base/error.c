@@ -54,6 +54,13 @@ const struct fault FAULT_DB_READ_ONLY = {
     "db_read_only", RETRY_AGAIN, 503, "The database takes no writes at present",
     "It is a replica or in maintenance: put the primary's address first in the configuration."};
 
+const struct fault FAULT_QUOTA_EXCEEDED = {
+    "quota_exceeded", RETRY_NEVER, 409, "A quota of the cloud leaves no room for it",
+    "Raise the project's quota, or remove what is no longer needed; the text names which one."};
+const struct fault FAULT_OVER_LIMIT = {
+    "over_limit", RETRY_AGAIN, 503, "The cloud wants fewer requests",
+    "Try again later; lower how many migrations run to it at once."};
+
 /* Formats beside err first, because an argument may be err's own text. */
 bool error_setv(struct error *err, const struct fault *fault, const char *format, va_list args)
 {

@@ -56,6 +56,10 @@ extern const struct fault FAULT_DB_DEADLOCK;    /* rolled back to let another tr
 extern const struct fault FAULT_DB_DUPLICATE;   /* a unique key exists already */
 extern const struct fault FAULT_DB_READ_ONLY;   /* the server takes no writes at present */
 
+/* Of common/openstack, for the same reason. */
+extern const struct fault FAULT_QUOTA_EXCEEDED; /* a cloud's quota leaves no room for it */
+extern const struct fault FAULT_OVER_LIMIT;     /* a peer wants fewer requests */
+
 struct error {
     const struct fault *fault; /* NULL: no error */
     char text[504];

@@ -6,14 +6,18 @@
 #include <strings.h>
 #include <sys/socket.h>
 
+#include "common/base/secret.h"
+
 #define ANSWER_MOST_BYTES (16u << 20)
 #define CONNECT_TIMEOUT_MS 10000
 #define SILENCE_TIMEOUT_MS 60000
+#define WANTED_MOST_BYTES 17000
 
 struct http_client {
     CURL *curl;
     char *agent, *ca, *certificate, *key, *proxy;
     uint64_t connect_timeout_ms, silence_timeout_ms;
+    bool insecure;
     bool (*allow_address)(void *context, const struct sockaddr *address);
     void *allow_context;
 };
@@ -55,6 +59,7 @@ struct http_client *http_client_new(const struct http_client_settings *settings)
         settings->connect_timeout_ms > 0 ? settings->connect_timeout_ms : CONNECT_TIMEOUT_MS;
     client->silence_timeout_ms =
         settings->silence_timeout_ms > 0 ? settings->silence_timeout_ms : SILENCE_TIMEOUT_MS;
+    client->insecure = settings->insecure;
     client->allow_address = settings->allow_address;
     client->allow_context = settings->allow_context;
     client->curl = curl_easy_init();
@@ -85,6 +90,9 @@ void http_client_freep(struct http_client **client)
 void http_reply_fini(struct http_reply *reply)
 {
     buffer_fini(&reply->body);
+    if (reply->wanted.data != NULL)
+        secret_wipe(reply->wanted.data, reply->wanted.capacity);
+    buffer_fini(&reply->wanted);
     *reply = (struct http_reply){0};
 }
 
@@ -146,16 +154,31 @@ static bool header_take(const char *line, size_t length, const char *name, char 
     return true;
 }
 
+static void want_header(struct transfer *transfer, const char *line, size_t length)
+{
+    const char *name = transfer->call->want_header;
+    char value[WANTED_MOST_BYTES];
+    value[0] = '\0';
+    if (name == NULL || !header_take(line, length, name, value, sizeof(value)))
+        return;
+    buffer_clear(&transfer->reply->wanted);
+    buffer_append_text(&transfer->reply->wanted, value);
+    secret_wipe(value, strlen(value));
+}
+
 static size_t on_header(char *line, size_t size, size_t count, void *context)
 {
     struct transfer *transfer = context;
     struct http_reply *reply = transfer->reply;
     size_t length = size * count;
     char retry_after[16] = "";
+    want_header(transfer, line, length);
     if (!header_take(line, length, "Content-Type", reply->content_type,
                      sizeof(reply->content_type)) &&
         !header_take(line, length, "Location", reply->location, sizeof(reply->location)) &&
         !header_take(line, length, "X-Request-Id", reply->request_id, sizeof(reply->request_id)) &&
+        !header_take(line, length, "X-OpenStack-Request-Id", reply->request_id,
+                     sizeof(reply->request_id)) &&
         header_take(line, length, "Retry-After", retry_after, sizeof(retry_after)))
         reply->retry_after_s = (unsigned)strtoul(retry_after, NULL, 10);
     return length;
@@ -189,6 +212,10 @@ static void set_limits(CURL *curl, const struct http_client *client, const struc
 static void set_peer(CURL *curl, const struct http_client *client)
 {
     curl_easy_setopt(curl, CURLOPT_USERAGENT, client->agent);
+    if (client->insecure) {
+        curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 0L);
+        curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 0L);
+    }
     if (client->ca != NULL)
         curl_easy_setopt(curl, CURLOPT_CAINFO, client->ca);
     curl_easy_setopt(curl, CURLOPT_SSLCERT, client->certificate);

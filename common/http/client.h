@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * A small, bounded HTTP client on libcurl: for the command line and for drivers. Only http and https;
- * no redirects unless asked; no proxy unless set; never "no verify"; headers are never logged. Bodies
+ * no redirects unless asked; no proxy unless set; certificates are checked unless somebody said
+ * "insecure" in so many words; headers are never logged. Bodies
  * of answers are bounded; streams (server-sent events, downloads) go to a sink piece by piece.
  *
  * Errors: FAULT_INVALID (the URL), FAULT_UNAVAILABLE (not connected, so surely not done),
@@ -32,6 +33,7 @@ struct http_client_settings {
      * refuses it (FAULT_DENIED when none is left). NULL: all are fine. Not asked about a proxy's. */
     bool (*allow_address)(void *context, const struct sockaddr *address);
     void *allow_context;
+    bool insecure;               /* certificates are not checked: somebody wants it so */
     uint64_t silence_timeout_ms; /* less than a byte a second for so long breaks it; 0: 60 s */
 };
 
@@ -46,6 +48,7 @@ struct http_call {
     uint64_t total_timeout_ms; /* 0: none beside silence_timeout_ms */
     unsigned
         redirects_most; /* 0: none. Headers of ours go along: give it only for what has none. */
+    const char *want_header; /* of the answer, given in full; NULL: none */
     /* Asked at least once a second while the call runs; false ends it (FAULT_CANCELLED). May be NULL. */
     bool (*go_on)(void *context);
     void *go_on_context;
@@ -58,6 +61,7 @@ struct http_reply {
     char location[1024];
     char request_id[64];
     unsigned retry_after_s; /* 0: not said */
+    struct buffer wanted;   /* the header that was wanted; wiped at the end */
     bool stopped;           /* by the sink */
 };
 void http_reply_fini(struct http_reply *reply);
