@@ -183,6 +183,14 @@ bool disk_finish(struct disk *disk, struct error *err)
     return ok;
 }
 
+void disk_expect(struct disk *disk, uint64_t length, uint64_t offset)
+{
+    if (disk->ops->expect == NULL || offset >= disk->size_bytes || length == 0)
+        return;
+    uint64_t rest = disk->size_bytes - offset;
+    disk->ops->expect(disk, length < rest ? length : rest, offset);
+}
+
 void disk_interrupt(struct disk *disk)
 {
     if (disk->ops->interrupt != NULL)

@@ -31,6 +31,8 @@ struct disk_ops {
                         uint64_t offset, struct error *err);
     bool (*pack_rooms)(struct disk *disk, uint64_t offset, size_t count, uint32_t *ret_rooms,
                        struct error *err);
+    /* The range, which was checked, will be read soon: a hint that costs nothing to ignore. */
+    void (*expect)(struct disk *disk, uint64_t length, uint64_t offset);
     /* What the identity would be if the disk were opened now; heap, NULL: cannot be told. */
     char *(*identify)(struct disk *disk);
     /* Makes calls that wait for a peer return soon with an error, and later ones at once. Called by
@@ -48,6 +50,8 @@ struct disk {
     uint32_t block_bytes; /* the unit in which room is given; disk_init says 4096 */
     bool whole_blocks;    /* a copy writes whole aligned blocks, each once */
 };
+/* For disks over other disks: tells what will be read soon, as far as it lies inside. */
+void disk_expect(struct disk *disk, uint64_t length, uint64_t offset);
 /* Larger disks do not exist at any peer; a size from outside beyond it is a lie. */
 #define DISK_SIZE_MOST (64ull << 40)
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * A disk over ranges of a URL. Blocks of 1 MiB stand in a few slots; one thread a connection fetches
- * those that are wanted, lowest first. A read wants its blocks, and when it goes on where another ended,
- * the next ones too.
+ * those that are wanted, lowest first. A read wants its blocks, and when it goes on where others ended,
+ * the next ones too. A small read elsewhere (a table among data) fetches just its part of a block.
  */
 #include "migration/disk/http.h"
 
@@ -16,6 +16,9 @@
 #include "proto/fault.h"
 
 #define BLOCK_BYTES (1u << 20)
+#define PART_BYTES                                                                                 \
+    (16u << 10) /* parts of blocks are multiples of it; larger reads take whole blocks */
+#define NOWHERE UINT64_MAX
 #define CONNECTIONS_MOST 16u
 #define SLOTS_MOST 256u
 
@@ -23,6 +26,8 @@ enum slot_state { SLOT_EMPTY, SLOT_WANTED, SLOT_LOADING, SLOT_READY, SLOT_FAILED
 struct slot {
     enum slot_state state;
     uint64_t block;
+    size_t from; /* which of its bytes are there, or asked for */
+    size_t until;
     uint64_t used_at;
     unsigned pins; /* readers that copy from it */
     uint8_t *data;
@@ -46,7 +51,8 @@ struct disk_http {
     bool ending;
     bool interrupted;
     uint64_t clock;
-    uint64_t expected; /* the block that a sequential reader would ask for next */
+    uint64_t
+        expected; /* the block that who reads upwards would ask for next; NOWHERE: nobody does */
     unsigned slot_count;
     struct slot slots[SLOTS_MOST];
 };
@@ -87,12 +93,12 @@ static void *fetcher_run(void *context)
         slot->state = SLOT_LOADING;
         if (slot->data == NULL)
             slot->data = xcalloc(1, BLOCK_BYTES);
-        uint64_t offset = slot->block * BLOCK_BYTES;
-        uint64_t rest = http->disk.size_bytes - offset;
-        size_t wanted = rest < BLOCK_BYTES ? (size_t)rest : BLOCK_BYTES;
+        uint8_t *to = slot->data + slot->from;
+        size_t wanted = slot->until - slot->from;
+        uint64_t offset = slot->block * BLOCK_BYTES + slot->from;
         pthread_mutex_unlock(&http->lock);
         struct error err = {0};
-        bool ok = http_fetch_get(fetcher->fetch, slot->data, wanted, offset, &err);
+        bool ok = http_fetch_get(fetcher->fetch, to, wanted, offset, &err);
         pthread_mutex_lock(&http->lock);
         slot->state = ok ? SLOT_READY : SLOT_FAILED;
         slot->err = err;
@@ -128,35 +134,85 @@ static struct slot *free_slot(struct disk_http *http)
     return found;
 }
 
-static struct slot *want(struct disk_http *http, uint64_t block)
+static size_t block_bytes(const struct disk_http *http, uint64_t block)
+{
+    uint64_t rest = http->disk.size_bytes - block * BLOCK_BYTES;
+    return rest < BLOCK_BYTES ? (size_t)rest : BLOCK_BYTES;
+}
+
+static bool is_covered(const struct slot *slot, size_t from, size_t until)
+{
+    return slot->from <= from && slot->until >= until;
+}
+
+static void want_part(struct disk_http *http, struct slot *slot, size_t from, size_t until)
+{
+    slot->state = SLOT_WANTED;
+    slot->from = from;
+    slot->until = until;
+    slot->used_at = ++http->clock;
+    pthread_cond_signal(&http->wanted);
+}
+
+/* A slot for a block that has none; NULL while all are busy. */
+static struct slot *want(struct disk_http *http, uint64_t block, size_t from, size_t until)
 {
     struct slot *slot = free_slot(http);
     if (slot == NULL)
         return NULL;
-    slot->state = SLOT_WANTED;
     slot->block = block;
-    slot->used_at = ++http->clock;
-    pthread_cond_signal(&http->wanted);
+    want_part(http, slot, from, until);
     return slot;
+}
+
+/* Several threads read upwards at once, some a little ahead of others. */
+static bool is_near(const struct disk_http *http, uint64_t block)
+{
+    unsigned spread = http->slot_count / 2;
+    return http->expected != NOWHERE && block + spread >= http->expected &&
+           block <= http->expected + spread;
 }
 
 /* Wants the blocks behind `block`, where reading goes on upwards: half of the slots at most. */
 static void read_ahead(struct disk_http *http, uint64_t block)
 {
     uint64_t blocks = (http->disk.size_bytes + BLOCK_BYTES - 1) / BLOCK_BYTES;
-    bool upwards = block == http->expected || block + 1 == http->expected;
-    if (block + 1 > http->expected || !upwards)
+    bool upwards = is_near(http, block);
+    if (!upwards || block + 1 > http->expected)
         http->expected = block + 1;
     if (!upwards)
         return;
     for (uint64_t next = block + 1; next < blocks && next <= block + http->slot_count / 2; next++) {
-        if (find_slot(http, next) == NULL && want(http, next) == NULL)
-            return;
+        struct slot *slot = find_slot(http, next);
+        size_t bytes = block_bytes(http, next);
+        if (slot == NULL) {
+            if (want(http, next, 0, bytes) == NULL)
+                return;
+        } else if (slot->state == SLOT_READY && slot->pins == 0 && !is_covered(slot, 0, bytes)) {
+            want_part(http, slot, 0, bytes);
+        }
     }
 }
 
-/* Waits for the block and pins it. */
-static struct slot *pin(struct disk_http *http, uint64_t block, struct error *err)
+/* Makes the bytes of the block be fetched, or more of it; a slot that is busy is waited for. */
+static void ask_for(struct disk_http *http, uint64_t block, size_t from, size_t until)
+{
+    struct slot *slot = find_slot(http, block);
+    size_t bytes = block_bytes(http, block);
+    if (slot != NULL) { /* a second part is wanted of it: then all */
+        if (slot->state == SLOT_WANTED || (slot->state == SLOT_READY && slot->pins == 0))
+            want_part(http, slot, 0, bytes);
+        return;
+    }
+    bool whole = until - from > PART_BYTES || is_near(http, block);
+    size_t first = whole ? 0 : from / PART_BYTES * PART_BYTES;
+    size_t end = whole ? bytes : (until + PART_BYTES - 1) / PART_BYTES * PART_BYTES;
+    (void)want(http, block, first, end < bytes ? end : bytes);
+}
+
+/* Waits for bytes [from, until) of the block and pins it. */
+static struct slot *pin(struct disk_http *http, uint64_t block, size_t from, size_t until,
+                        struct error *err)
 {
     struct slot *slot = NULL;
     pthread_mutex_lock(&http->lock);
@@ -167,18 +223,19 @@ static struct slot *pin(struct disk_http *http, uint64_t block, struct error *er
             slot = NULL;
             break;
         }
-        if (slot == NULL)
-            slot = want(http, block);
-        if (slot != NULL && slot->state == SLOT_READY) {
-            slot->pins++;
-            slot->used_at = ++http->clock;
-            read_ahead(http, block);
-            break;
-        }
         if (slot != NULL && slot->state == SLOT_FAILED) {
             *err = slot->err;
             slot->state = SLOT_EMPTY; /* the next reader may try again */
             slot = NULL;
+            break;
+        }
+        if (slot == NULL || !is_covered(slot, from, until)) {
+            ask_for(http, block, from, until);
+        } else if (slot->state == SLOT_READY) {
+            slot->pins++;
+            slot->used_at = ++http->clock;
+            if (is_covered(slot, 0, block_bytes(http, block)))
+                read_ahead(http, block);
             break;
         }
         pthread_cond_wait(&http->arrived, &http->lock);
@@ -203,7 +260,7 @@ static bool http_read(struct disk *disk, void *ret_data, size_t length, uint64_t
     while (length > 0) {
         size_t at = offset % BLOCK_BYTES;
         size_t step = BLOCK_BYTES - at < length ? BLOCK_BYTES - at : length;
-        struct slot *slot = pin(http, offset / BLOCK_BYTES, err);
+        struct slot *slot = pin(http, offset / BLOCK_BYTES, at, at + step, err);
         if (slot == NULL)
             return false;
         memcpy(to, slot->data + at, step);
@@ -213,6 +270,17 @@ static bool http_read(struct disk *disk, void *ret_data, size_t length, uint64_t
         length -= step;
     }
     return true;
+}
+
+static void http_expect(struct disk *disk, uint64_t length, uint64_t offset)
+{
+    struct disk_http *http = (struct disk_http *)disk;
+    size_t from = offset % BLOCK_BYTES;
+    size_t until = length < BLOCK_BYTES - from ? from + (size_t)length : BLOCK_BYTES;
+    pthread_mutex_lock(&http->lock);
+    if (find_slot(http, offset / BLOCK_BYTES) == NULL)
+        ask_for(http, offset / BLOCK_BYTES, from, until);
+    pthread_mutex_unlock(&http->lock);
 }
 
 static void http_interrupt(struct disk *disk)
@@ -250,6 +318,7 @@ static const struct disk_ops http_ops = {
     .name = "http",
     .read = http_read,
     .close = http_close,
+    .expect = http_expect,
     .interrupt = http_interrupt,
 };
 
@@ -260,7 +329,7 @@ static bool fetchers_begin(struct disk_http *http, const struct http_plan *plan,
     unsigned count = plan->connections > 0 ? plan->connections : 4;
     if (count > CONNECTIONS_MOST)
         count = CONNECTIONS_MOST;
-    uint64_t slots = (plan->memory_bytes > 0 ? plan->memory_bytes : 16u << 20) / BLOCK_BYTES;
+    uint64_t slots = (plan->memory_bytes > 0 ? plan->memory_bytes : 8u << 20) / BLOCK_BYTES;
     slots = slots < count * 2 ? count * 2 : slots;
     http->slot_count = slots > SLOTS_MOST ? SLOTS_MOST : (unsigned)slots;
     for (unsigned i = 0; i < count; i++) {
@@ -290,6 +359,7 @@ bool disk_http_open(const struct http_plan *plan, struct disk **ret_disk, struct
         return false;
     }
     http->disk.size_bytes = http->thing.size_bytes;
+    http->expected = NOWHERE;
     http->disk.identity =
         xasprintf("http %" PRIu64 " %s", http->thing.size_bytes,
                   http->thing.validator != NULL ? http->thing.validator : "unnamed");

@@ -26,7 +26,7 @@ struct http_plan {
         *headers;          /* "Name: value", copied and wiped at the end; NULL-terminated or NULL */
     const char *ca_file;   /* NULL: the system's */
     unsigned connections;  /* of a disk; 0: 4 */
-    uint64_t memory_bytes; /* of read-ahead; 0: 16 MiB */
+    uint64_t memory_bytes; /* of read-ahead; 0: 8 MiB */
     unsigned retries;      /* of one range; 0: 5 */
     unsigned idle_seconds; /* less than 100 bytes a second for so long breaks a request; 0: 30 */
     unsigned answer_seconds; /* an upload's answer may take so long when all was sent; 0: 600 */

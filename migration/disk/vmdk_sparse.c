@@ -20,6 +20,7 @@
 #define COMPRESSED_GRAIN_MOST (4u << 20)
 #define GRAIN_MOST (64u << 20)
 #define DIRECTORY_BLOCK_BYTES 4096u
+#define TABLES_AHEAD 8u
 
 static uint16_t get16(const uint8_t *at)
 {
@@ -207,6 +208,20 @@ static bool find_table(struct vmdk_cache *cache, const struct vmdk_file *file,
     return true;
 }
 
+/* Tables lie among the data. From a peer each costs a round trip, if they are not asked for together. */
+static void expect_tables(struct vmdk_cache *cache, const struct vmdk_file *file,
+                          const struct vmdk_sparse *sparse, uint64_t table)
+{
+    uint64_t last = table + TABLES_AHEAD, first = table == 0 ? 1 : last;
+    for (; first <= last && first < sparse->directory_entries; first++) {
+        struct error ignored = {0}; /* whoever needs it will see */
+        uint64_t offset = 0;
+        if (find_table(cache, file, sparse, first, &offset, &ignored) && offset > 0)
+            disk_expect(file->bytes, (uint64_t)sparse->table_entries * sparse->entry_bytes,
+                        file->start_bytes + offset);
+    }
+}
+
 /* An entry of an SE-sparse table: 4 bits of kind, 12 high bits of the address in front of 48 low ones. */
 static bool decode_sesparse(const struct vmdk_sparse *sparse, uint64_t entry, uint64_t *ret_grain)
 {
@@ -260,6 +275,8 @@ bool vmdk_sparse_lookup(struct vmdk_cache *cache, const struct vmdk_file *file,
         return error_set(err, &FAULT_INTERNAL, "grain %" PRIu64 " leaves its extent", first);
     if (!find_table(cache, file, sparse, table, &table_offset, err))
         return false;
+    if (at == 0 && file->bytes != NULL)
+        expect_tables(cache, file, sparse, table);
     *ret_missing = table_offset == 0;
     *ret_count = sparse->table_entries - at;
     if (*ret_missing)

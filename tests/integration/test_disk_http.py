@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from disk_server import Server
+from test_disk_kinds import stream
 
 TOP = Path(__file__).resolve().parents[2]
 TOOL = Path(os.environ.get("GUTS_BUILD", TOP / "build")) / "migration/disk/tool/guts-disk"
@@ -64,6 +65,17 @@ def equal(raw, out):
 def test_a_vmdk_behind_http_is_read_by_ranges(raw, server):
     assert run(TOOL, "digest", server.url("s.vmdk")) == run(TOOL, "digest", raw)
     assert all(range for _, _, range in server.requests)
+
+
+def test_tables_among_the_data_are_read_without_the_data(server, raw, tmp_path):
+    truth = b"".join(os.urandom(65536) if i % 4 == 0 else bytes(65536) for i in range(6 * 512))
+    (raw.parent / "t.vmdk").write_bytes(stream(truth))
+    (tmp_path / "t.raw").write_bytes(truth)
+    assert f"size      {len(truth)}" in run(TOOL, "info", server.url("t.vmdk"))
+    asked = [re.findall(r"\d+", range) for _, _, range in server.requests]
+    # The head, six tables, and the last block with footer and directory.
+    assert sum(int(last) - int(first) + 1 for first, last in asked) < 1 << 20 < len(truth) // 40
+    assert run(TOOL, "digest", server.url("t.vmdk")) == run(TOOL, "digest", tmp_path / "t.raw")
 
 
 def test_broken_answers_are_asked_for_again(raw, server):

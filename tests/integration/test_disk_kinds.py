@@ -50,7 +50,7 @@ def pieces(data, size):
 
 
 def stream(data, grain_sectors=128, footer=True):
-    """A streamOptimized disk as exporters write it: the tables come behind the grains, a footer tells where."""
+    """A streamOptimized disk as exporters write it: each table comes behind its grains, a footer tells where."""
     grain = grain_sectors * 512
     sectors = len(data) // 512
     text = (DESCRIPTOR % ("7", "ffffffff", "streamOptimized", f'RW {sectors} SPARSE "x.vmdk"')).encode()
@@ -61,20 +61,19 @@ def stream(data, grain_sectors=128, footer=True):
 
     out = bytearray(header((1 << 64) - 1) + text.ljust(20 * 512, b"\0"))
     out += bytes(128 * 512 - len(out))
-    places = {}
-    for number, piece in pieces(data, grain):
-        if any(piece):
-            packed = zlib.compress(piece, 6)
-            places[number] = len(out) // 512
-            out += struct.pack("<QI", number * grain_sectors, len(packed)) + packed
-            out += bytes(-len(out) % 512)
 
     def marker(sectors, kind):
         return struct.pack("<QII", sectors, 0, kind).ljust(512, b"\0")
 
     tables = []
     for table in range(-(-len(data) // (512 * grain))):
-        entries = [places.get(table * 512 + i, 0) for i in range(512)]
+        entries = [0] * 512
+        for number, piece in pieces(data[table * 512 * grain:(table + 1) * 512 * grain], grain):
+            if piece.count(0) < grain:
+                packed = zlib.compress(piece, 6)
+                entries[number] = len(out) // 512
+                out += struct.pack("<QI", (table * 512 + number) * grain_sectors, len(packed)) + packed
+                out += bytes(-len(out) % 512)
         if not any(entries):
             tables.append(0)
             continue
