@@ -192,20 +192,34 @@ static struct node *greet_node(struct tick *tick, const struct uuid *id,
 
 /* -- its jobs ---------------------------------------------------------------------------------------------- */
 
-/* Whether the database lacks this attempt, because it went back in time: then its entries are news.
- * Of attempts that it knows, each entry has passed the fence, or was refused by it. */
+/* Whether the database may lack what this attempt did, because it went back in time: then its entries
+ * are news. Of attempts that it knows, each entry has passed the fence, or was refused by it. */
 static bool note_lost_attempt(struct tick *tick, const struct uuid *owner,
                               const struct token *token, bool *ret_lost, struct error *err)
 {
     if (!due_load_migrations(tick, owner, 1, err))
         return false;
     struct migration *migration = map_find(&tick->picture->migrations, owner);
-    *ret_lost = migration != NULL && token->attempt > migration->fact.attempt;
-    if (*ret_lost) {
+    bool is_unknown = migration != NULL && token->attempt > migration->fact.attempt;
+    *ret_lost = is_unknown ||
+                (migration != NULL && migration->fact.created_at <= tick->scheduler->went_back_at);
+    if (is_unknown) {
         migration->fact.attempt = token->attempt; /* the next one is newer than all that were */
         tick_touch_migration(tick, migration);
     }
     return true;
+}
+
+/* What a lost attempt made for a migration that rests is taken back as if it had come late. */
+static void settle_restored(struct tick *tick, const struct uuid *owner)
+{
+    struct migration *migration = map_find(&tick->picture->migrations, owner);
+    if (migration == NULL || migration->job != NULL || !lifecycle_is_final(migration->fact.state) ||
+        !owner_ledger_is_open(tick_ledger(tick, owner)))
+        return;
+    migration->fact.retries = 0;
+    migration->fact.due_at = tick->now_us + tick->scheduler->settings->takeover_ms * 1000;
+    tick_touch_migration(tick, migration);
 }
 
 /* Ledger copies: of full reports, after this scheduler asked for them. */
@@ -233,6 +247,8 @@ static bool restore_ledger(struct tick *tick, const Guts__V1__JobReport *report,
     for (size_t i = 0; i < report->n_ledger; i++)
         if (codec_ledger_entry(report->ledger[i], &entry, err))
             fence_restore(tick, kind, &owner, token, &entry);
+    if (is_lost)
+        settle_restored(tick, &owner);
     return true;
 }
 
@@ -249,6 +265,12 @@ static bool judge_job(struct tick *tick, struct node *node, const Guts__V1__JobR
     *ret_wanted = WANTED_FENCED;
     if (is_full && !restore_ledger(tick, report, job, is_ours, &token, err))
         return false;
+    /* It takes its journal away when it is told to let go: first it declares what stands in it. */
+    if (!is_ours && !node->is_told) {
+        *ret_wanted = WANTED_UNKNOWN;
+        node->stale_jobs += !report->directory_gone;
+        return true;
+    }
     if (!is_ours) {
         /* Ended and forgotten here: what is left of it there may go. */
         if (job == NULL && (report->result != NULL || report->directory_gone))
@@ -266,7 +288,8 @@ static bool judge_job(struct tick *tick, struct node *node, const Guts__V1__JobR
         picture_set_allocated(tick->picture, job, report->allocated_bytes);
         inbox_apply_last_words(tick, job, report);
     }
-    if (report->result != NULL && !inbox_apply_result(tick, job, report->result, &is_stored, err))
+    if (report->result != NULL && node->is_told &&
+        !inbox_apply_result(tick, job, report->result, &is_stored, err))
         return false;
     if (!job->fact.live && report->directory_gone) {
         picture_unplace_job(tick->picture, job);

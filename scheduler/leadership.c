@@ -68,9 +68,12 @@ failed:
 
 static bool begin_term(struct scheduler *scheduler, const struct leader_row *row, struct error *err)
 {
-    if (row->batch < scheduler->highest_batch)
+    scheduler->went_back_at = 0;
+    if (row->batch < scheduler->highest_batch) {
         log_warn("database_went_back", "batch %" PRIu64 " after %" PRIu64, row->batch,
                  scheduler->highest_batch);
+        scheduler->went_back_at = row->database_at;
+    }
     crashpoint("term_begun");
     scheduler->term = row->term;
     scheduler->batch = scheduler->highest_batch = row->batch;

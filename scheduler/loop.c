@@ -83,7 +83,7 @@ static bool reload(struct scheduler *scheduler, struct error *err)
 }
 
 /* The database lost what it had acknowledged: everybody declares everything again. */
-static bool go_back(struct scheduler *scheduler, struct error *err)
+static bool go_back(struct scheduler *scheduler, uint64_t database_at, struct error *err)
 {
     log_warn("database_went_back", "batch %llu: asking all nodes to declare everything again",
              (unsigned long long)scheduler->batch);
@@ -91,6 +91,7 @@ static bool go_back(struct scheduler *scheduler, struct error *err)
     picture_free(scheduler->picture);
     scheduler->picture = NULL;
     scheduler->term_begun_ms = clock_mono_ms();
+    scheduler->went_back_at = database_at;
     return picture_load(scheduler, err);
 }
 
@@ -103,7 +104,8 @@ static bool transact(struct scheduler *scheduler, const struct batch *batch, str
     if (!leadership_begin(scheduler, &row, &went_back, err))
         return false;
     if (went_back) {
-        if (!go_back(scheduler, err) || !leadership_begin(scheduler, &row, &went_back, err))
+        if (!go_back(scheduler, row.database_at, err) ||
+            !leadership_begin(scheduler, &row, &went_back, err))
             return false;
     }
     struct tick *tick = tick_new(scheduler, row.database_at, clock_mono_ms());

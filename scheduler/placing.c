@@ -128,6 +128,13 @@ static void untell_wish(struct tick *tick, const struct job *job)
             (struct wish_outcome){.id = job->fact.wish_id, .state = "taken"};
 }
 
+/* A database that went back may have lost that an attempt was given: its number is not used again, for
+ * a worker of it may still write into what carries that number. */
+static uint32_t next_attempt(const struct scheduler *scheduler, const struct migration_fact *fact)
+{
+    return fact->attempt + (fact->created_at <= scheduler->went_back_at ? 2 : 1);
+}
+
 void placing_give(struct tick *tick, struct job *job, struct node *node, struct pool *pool,
                   uint64_t reserved_bytes)
 {
@@ -140,7 +147,7 @@ void placing_give(struct tick *tick, struct job *job, struct node *node, struct 
     job->fact.state = JOB_ASSIGNED;
     job->fact.attempt++; /* of jobs of a migration: set right below */
     if (job->migration != NULL)
-        job->fact.attempt = job->migration->fact.attempt + 1;
+        job->fact.attempt = next_attempt(tick->scheduler, &job->migration->fact);
     snprintf(job->fact.node_instance, sizeof job->fact.node_instance, "%s", node->instance);
     job->fact.run = 0;
     job->fact.assigned_at = tick->now_us;
@@ -411,9 +418,27 @@ static void forget_gained(struct picture *picture)
     }
 }
 
+/* After the database went back nothing is given before the nodes have said what they hold, or were
+ * silent for as long as makes them lost. */
+static bool awaits_nodes(const struct tick *tick)
+{
+    const struct scheduler *scheduler = tick->scheduler;
+    if (scheduler->went_back_at == 0 ||
+        tick->now_ms - scheduler->term_begun_ms >= scheduler->settings->takeover_ms)
+        return false;
+    LIST_EACH(&tick->picture->heard, at)
+    {
+        if (!LIST_ITEM(at, struct node, heard_link)->is_told)
+            return true;
+    }
+    return false;
+}
+
 bool placing_run(struct tick *tick)
 {
     struct picture *picture = tick->picture;
+    if (awaits_nodes(tick))
+        return false;
     struct group **groups =
         arena_calloc(tick->arena, picture->groups.count + 1, sizeof(struct group *));
     size_t count = list_groups(tick, groups);

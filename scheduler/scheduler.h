@@ -47,7 +47,9 @@ struct scheduler {
     uint64_t term, batch, event_number;
     uint64_t highest_batch; /* that was ever seen, to notice a database that went back */
     uint64_t term_begun_ms;
-    uint64_t renewed_ms; /* our clock at the last commit */
+    uint64_t went_back_at; /* the database's clock when it was seen to have lost what it had
+                              acknowledged, in this term; 0: it did not */
+    uint64_t renewed_ms;   /* our clock at the last commit */
     struct broker_watch broker;
     uint64_t aside_until_ms;         /* it stepped aside: another may take the row first */
     struct picture *picture;         /* NULL unless leading */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Nodes that come, go and refuse, schedulers that succeed each other, a database that goes back: on a
- * real database, with the bus in memory and the clock faked. tests/integration/test_scheduler.py runs it.
+ * Nodes that come, go and refuse, schedulers that succeed each other: on a real database, with
+ * the bus in memory and the clock faked. tests/integration/test_scheduler.py runs it.
  */
 #include "tests/unit/check.h"
 
@@ -361,6 +361,10 @@ static void a_successor_leads_and_goes_on(void **state)
     for (int i = 0; i < 4; i++) {
         clock_fake_advance(1000);
         loop_turn(&second, -1);
+        if (i == 1) /* a new leader compares its ledger with the node's before a result counts */
+            assert_string_not_equal(world_state(&world, &id), "VERIFIED");
+        world_node_take(&one);
+        world_node_report(&one, false);
     }
     assert_string_equal(world_state(&world, &id), "VERIFIED");
     picture_free(world.scheduler.picture);
@@ -380,55 +384,6 @@ static void a_former_leader_writes_nothing(void **state)
     assert_false(world.scheduler.leads);
     assert_int_equal(world_number(&world, "SELECT term FROM leader", NULL), 2);
     world_scheduler_end(&second);
-}
-
-static void a_database_that_went_back_is_noticed(void **state)
-{
-    struct error err;
-    rounds(2);
-    assert_true(db_execute(world.db, "UPDATE leader SET batch = batch - 1", NULL, 0, NULL, &err));
-    world_node_report(&one, false);
-    world_turn(&world, 1);
-    world_node_take(&one);
-    assert_true(world.scheduler.leads);
-    assert_true(one.declare_again);
-}
-
-/* What a node still holds of a job that has ended here. */
-static struct uuid end_and_hold(const struct world_job **ret_held)
-{
-    struct world_job *job;
-    struct uuid id = begin_migration("rollback", &job);
-    struct world_job held = *job;
-    world_node_finish(&one, job, FAILED, "vm_running");
-    rounds(4);
-    assert_string_equal(world_state(&world, &id), "ROLLED_BACK");
-    assert_int_equal(one.job_count, 0);
-    held.copy = "disk-0";
-    one.jobs[one.job_count++] = held;
-    *ret_held = &one.jobs[0];
-    return id;
-}
-
-static void a_copy_of_an_attempt_that_is_known_restores_nothing(void **state)
-{
-    const struct world_job *held;
-    end_and_hold(&held);
-    world_node_report(&one, true);
-    world_turn(&world, 1);
-    assert_int_equal(world_number(&world, "SELECT COUNT(*) FROM ledger", NULL), 0);
-}
-
-static void a_copy_of_an_attempt_that_the_database_lost_is_restored(void **state)
-{
-    const struct world_job *held;
-    struct uuid id = end_and_hold(&held);
-    one.jobs[0].id = uuid_new();
-    one.jobs[0].attempt = 7;
-    world_node_report(&one, true);
-    world_turn(&world, 1);
-    assert_int_equal(world_number(&world, "SELECT attempt FROM ledger WHERE owner_id = ?", &id), 7);
-    assert_int_equal(world_number(&world, "SELECT attempt FROM migrations WHERE id = ?", &id), 7);
 }
 
 static void a_drained_node_gets_no_new_jobs(void **state)
@@ -469,9 +424,6 @@ int main(void)
         TEST(a_second_node_under_a_live_name_is_refused),
         TEST(a_successor_leads_and_goes_on),
         TEST(a_former_leader_writes_nothing),
-        TEST(a_database_that_went_back_is_noticed),
-        TEST(a_copy_of_an_attempt_that_is_known_restores_nothing),
-        TEST(a_copy_of_an_attempt_that_the_database_lost_is_restored),
         TEST(a_drained_node_gets_no_new_jobs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

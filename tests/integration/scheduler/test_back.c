@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A database that lost what it had acknowledged: what nodes hold is compared before anything is decided
+ * by it. On a real database, with the bus in memory and the clock faked; tests/integration/
+ * test_scheduler.py runs it.
+ */
+#include "tests/unit/check.h"
+
+#include "scheduler/loop.h"
+#include "tests/integration/scheduler/stage.h"
+
+static void execute(const char *sql)
+{
+    struct error err;
+    world_must(db_execute(world.db, sql, NULL, 0, NULL, &err), &err);
+}
+
+static void a_database_that_went_back_is_noticed(void **state)
+{
+    struct error err;
+    rounds(2);
+    assert_true(db_execute(world.db, "UPDATE leader SET batch = batch - 1", NULL, 0, NULL, &err));
+    world_node_report(&one, false);
+    world_turn(&world, 1);
+    world_node_take(&one);
+    assert_true(world.scheduler.leads);
+    assert_true(one.declare_again);
+}
+
+/* What a node still holds of a job that has ended here. */
+static struct uuid end_and_hold(const struct world_job **ret_held)
+{
+    struct world_job *job;
+    struct uuid id = begin_migration("rollback", &job);
+    struct world_job held = *job;
+    world_node_finish(&one, job, FAILED, "vm_running");
+    rounds(4);
+    assert_string_equal(world_state(&world, &id), "ROLLED_BACK");
+    assert_int_equal(one.job_count, 0);
+    held.copy = "disk-0";
+    one.jobs[one.job_count++] = held;
+    *ret_held = &one.jobs[0];
+    return id;
+}
+
+static void a_copy_of_an_attempt_that_is_known_restores_nothing(void **state)
+{
+    const struct world_job *held;
+    end_and_hold(&held);
+    world_node_report(&one, true);
+    world_turn(&world, 1);
+    assert_int_equal(world_number(&world, "SELECT COUNT(*) FROM ledger", NULL), 0);
+}
+
+static void a_copy_of_an_attempt_that_the_database_lost_is_restored(void **state)
+{
+    const struct world_job *held;
+    struct uuid id = end_and_hold(&held);
+    one.jobs[0].id = uuid_new();
+    one.jobs[0].attempt = 7;
+    world_node_report(&one, true);
+    world_turn(&world, 1);
+    assert_int_equal(world_number(&world, "SELECT attempt FROM ledger WHERE owner_id = ?", &id), 7);
+    assert_int_equal(world_number(&world, "SELECT attempt FROM migrations WHERE id = ?", &id), 7);
+}
+
+/* As if the second in which the job was given had never been. */
+static void lose_assignment(const char *state)
+{
+    execute("UPDATE jobs SET state = 'waiting', attempt = 0, run = 0, node_id = NULL,"
+            " node_instance = NULL, pool_id = NULL, reserved_bytes = 0, assigned_at = NULL,"
+            " accepted_at = NULL, due_at = 1");
+    CLEANUP(xfreep)
+    char *migration =
+        xasprintf("UPDATE migrations SET state = '%s', attempt = 0, node_id = NULL", state);
+    execute(migration);
+    execute("UPDATE leader SET batch = batch - 1");
+}
+
+static void a_lost_attempt_is_declared_before_it_is_fenced(void **state)
+{
+    struct world_job *job;
+    struct uuid id = begin_migration("rollback", &job);
+    job->copy = "disk-0";
+    lose_assignment("PENDING");
+    world_node_report(&one, false);
+    world_turn(&world, 1);
+    world_node_take(&one);
+    assert_true(one.declare_again);
+    assert_int_equal(one.job_count, 1); /* and its journal with it */
+    assert_false(one.jobs[0].leased);
+    world_node_report(&one, true);
+    world_turn(&world, 1);
+    world_node_take(&one);
+    assert_int_equal(world_number(&world, "SELECT attempt FROM ledger WHERE owner_id = ?", &id), 1);
+    rounds(2);
+    job = world_node_job(&one, &id);
+    assert_non_null(job);
+    assert_true(job->attempt > 1);
+    assert_int_equal(job->ledger_count, 1);
+}
+
+static void nothing_is_given_before_nodes_have_declared_and_no_number_twice(void **state)
+{
+    struct world_job *job;
+    second_node();
+    struct uuid id = begin_migration("rollback", &job);
+    lose_assignment("PENDING");
+    one.declare_again = false; /* it is silent from now on */
+    for (unsigned i = 0; i < 3; i++) {
+        world_node_report(&two, true);
+        world_turn(&world, 1);
+        world_node_take(&two);
+    }
+    assert_null(world_node_job(&two, &id));
+    uint64_t turns = world.settings.takeover_ms / world.settings.idle_interval_ms;
+    for (uint64_t i = 0; i <= turns + 2; i++) {
+        world_node_report(&two, false);
+        world_turn(&world, 1);
+        world_node_take(&two);
+    }
+    job = world_node_job(&two, &id);
+    assert_non_null(job);
+    assert_int_equal(job->attempt, 2);
+    /* The silent one had made something that no ledger holds any more. */
+    one.jobs[0].copy = "disk-of-1";
+    world_node_report(&one, true);
+    world_turn(&world, 1);
+    assert_int_equal(
+        world_number(&world, "SELECT COUNT(*) FROM ledger WHERE entry_key = 'disk-of-1'", NULL), 1);
+}
+
+static void what_a_lost_attempt_made_for_a_cancelled_migration_is_taken_back(void **state)
+{
+    struct world_job *job;
+    struct uuid id = begin_migration("rollback", &job);
+    struct world_job held = *job;
+    held.copy = "disk-0";
+    one.job_count = 0;
+    lose_assignment("PENDING");
+    world_wish(&world, "cancel", OWNER_MIGRATION, &id);
+    world_turn(&world, 2);
+    assert_string_equal(world_state(&world, &id), "CANCELLED");
+    one.jobs[one.job_count++] = held;
+    world_node_report(&one, true);
+    world_turn(&world, 1);
+    world_node_take(&one);
+    assert_int_equal(one.job_count, 0);
+    assert_int_equal(
+        world_number(&world, "SELECT due_at IS NOT NULL FROM migrations WHERE id = ?", &id), 1);
+    execute("UPDATE migrations SET due_at = 1"); /* the database's clock is not faked */
+    rounds(2);
+    job = world_node_job(&one, &id);
+    assert_non_null(job);
+    assert_int_equal(job->kind, JOB_ROLLBACK);
+    assert_int_equal(job->ledger_count, 1);
+}
+
+static void a_result_waits_for_the_ledger_that_the_database_lost(void **state)
+{
+    struct world_job *job;
+    struct uuid id = begin_migration("rollback", &job);
+    rounds(1);
+    job->copy = "disk-0";
+    execute("UPDATE leader SET batch = batch - 1");
+    world_node_finish(&one, job, DONE, NULL);
+    world_turn(&world, 2);
+    assert_string_not_equal(world_state(&world, &id), "VERIFIED");
+    rounds(1);
+    assert_string_not_equal(world_state(&world, &id), "VERIFIED");
+    rounds(1); /* asked for all */
+    assert_string_equal(world_state(&world, &id), "VERIFIED");
+    assert_int_equal(world_number(&world, "SELECT COUNT(*) FROM ledger WHERE owner_id = ?", &id),
+                     1);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_database_that_went_back_is_noticed),
+        TEST(a_copy_of_an_attempt_that_is_known_restores_nothing),
+        TEST(a_copy_of_an_attempt_that_the_database_lost_is_restored),
+        TEST(a_lost_attempt_is_declared_before_it_is_fenced),
+        TEST(nothing_is_given_before_nodes_have_declared_and_no_number_twice),
+        TEST(what_a_lost_attempt_made_for_a_cancelled_migration_is_taken_back),
+        TEST(a_result_waits_for_the_ledger_that_the_database_lost),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
