@@ -68,6 +68,22 @@ extern const struct fault FAULT_DIGEST_MISMATCH;  /* what arrived is not what wa
 extern const struct fault FAULT_BOOT_FAILED;      /* the guest did not come up in time */
 extern const struct fault FAULT_COPY_STALLED;     /* the source gives no bytes */
 
+/* Found by a look at the destination, before anything is made there (fault_preflight.c) */
+extern const struct fault FAULT_FLAVOR_NOT_FOUND;
+extern const struct fault FAULT_FLAVOR_TOO_SMALL;
+extern const struct fault FAULT_NETWORK_NOT_FOUND;
+extern const struct fault FAULT_NETWORK_UNUSABLE;
+extern const struct fault FAULT_ADDRESS_OUTSIDE;
+extern const struct fault FAULT_ADDRESS_IN_USE;
+extern const struct fault FAULT_MAC_IN_USE;
+extern const struct fault FAULT_VOLUME_TYPE_NOT_FOUND;
+extern const struct fault FAULT_KEYPAIR_NOT_FOUND;
+extern const struct fault FAULT_SECURITY_GROUP_NOT_FOUND;
+extern const struct fault FAULT_ZONE_NOT_FOUND;
+extern const struct fault FAULT_IMAGE_FORMAT_REFUSED;
+extern const struct fault FAULT_SERVICE_MISSING;
+extern const struct fault FAULT_SERVER_NAME_INVALID;
+
 /* All faults, base and database ones included, ordered by code. */
 extern const struct fault *const fault_table[];
 extern const size_t fault_table_count;
