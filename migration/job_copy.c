@@ -85,9 +85,10 @@ static bool open_disks(struct copying *copy, struct error *err)
 {
     struct run *run = copy->all->run;
     pthread_mutex_lock(&run->ends);
-    bool good = run->source_driver->export_disk(run->session, copy->index, &copy->from, err) &&
-                run->destination_driver->disk_begin(run->destination, &run->plan, copy->index,
-                                                    disk_size_bytes(copy->from), &copy->to, err);
+    bool good = run->source_driver->export_disk(run->session, copy->index, &copy->from, err);
+    copy->to.from = copy->from;
+    good = good && run->destination_driver->disk_begin(run->destination, &run->plan, copy->index,
+                                                       disk_size_bytes(copy->from), &copy->to, err);
     pthread_mutex_unlock(&run->ends);
     return good;
 }

@@ -42,6 +42,9 @@ struct destination_disk {
     struct disk *disk;  /* to write; the job copies into it, then calls disk_finish on it */
     bool reads_as_zero; /* where nothing was written */
     bool resumable;     /* it holds what an earlier run of this attempt wrote and flushed */
+    /* Given to disk_begin: the disk that is to be copied, open until `disk` is closed; a stream learns its
+     * length from it. */
+    struct disk *from;
 };
 
 struct destination_driver {

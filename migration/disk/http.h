@@ -3,7 +3,7 @@
  * Bytes over HTTP and HTTPS: a disk that reads by ranges over several connections, with read-ahead and
  * retries, and an upload (PUT) that takes bytes as they come. Knows no format: see disk_vmdk_open_over.
  * Redirects are not followed, for they would leave the addresses that the caller checked; certificates
- * are always verified; headers are never logged.
+ * are verified unless somebody said "insecure"; headers are never logged.
  *
  * Threads: the disk as disk.h; an upload is fed by one thread at a time. curl_global_init must have
  * been called, or nothing else in the process uses libcurl.
@@ -23,12 +23,14 @@ struct http_plan {
     bool (*may_connect)(void *context, const struct sockaddr *address);
     void *may_connect_context; /* outlives the disk or upload */
     const char *const
-        *headers;          /* "Name: value", copied and wiped at the end; NULL-terminated or NULL */
-    const char *ca_file;   /* NULL: the system's */
-    unsigned connections;  /* of a disk; 0: 4 */
-    uint64_t memory_bytes; /* of read-ahead; 0: 8 MiB */
-    unsigned retries;      /* of one range; 0: 5 */
-    unsigned idle_seconds; /* less than 100 bytes a second for so long breaks a request; 0: 30 */
+        *headers;        /* "Name: value", copied and wiped at the end; NULL-terminated or NULL */
+    const char *ca_file; /* NULL: the system's */
+    const char *cert, *key;  /* of the client, PEM files; NULL: none */
+    bool insecure;           /* certificates are not checked: somebody said so in these words */
+    unsigned connections;    /* of a disk; 0: 4 */
+    uint64_t memory_bytes;   /* of read-ahead; 0: 8 MiB */
+    unsigned retries;        /* of one range; 0: 5 */
+    unsigned idle_seconds;   /* less than 100 bytes a second for so long breaks a request; 0: 30 */
     unsigned answer_seconds; /* an upload's answer may take so long when all was sent; 0: 600 */
 };
 /* A disk over the bytes at the URL. The server must serve ranges (FAULT_UNSUPPORTED else); what it says

@@ -41,6 +41,12 @@ void *http_handle_new(const struct http_plan *plan, struct http_gate *gate)
     curl_easy_setopt(handle, CURLOPT_OPENSOCKETDATA, gate);
     if (plan->may_connect != NULL)
         curl_easy_setopt(handle, CURLOPT_PROXY, "");
+    if (plan->insecure) {
+        curl_easy_setopt(handle, CURLOPT_SSL_VERIFYPEER, 0L);
+        curl_easy_setopt(handle, CURLOPT_SSL_VERIFYHOST, 0L);
+    }
+    curl_easy_setopt(handle, CURLOPT_SSLCERT, plan->cert);
+    curl_easy_setopt(handle, CURLOPT_SSLKEY, plan->key);
     if (plan->ca_file != NULL)
         curl_easy_setopt(handle, CURLOPT_CAINFO, plan->ca_file);
     return handle;
