@@ -46,7 +46,9 @@ static bool run_one(struct run *run, const struct step *step, struct error *err)
 static bool find_way_back(struct run *run, const struct step *steps, size_t *at,
                           const struct error *fault)
 {
-    if (fault->fault != &FAULT_SOURCE_CHANGED || strcmp(steps[*at].name, "check") != 0 ||
+    const char *name = steps[*at].name;
+    bool looks = strcmp(name, "copy") == 0 || strcmp(name, "check") == 0;
+    if (fault->fault != &FAULT_SOURCE_CHANGED || !looks ||
         ++run->copy_rounds >= STEPS_COPY_ROUNDS_MOST)
         return false;
     struct error err;

@@ -67,7 +67,7 @@ struct step {
 /* Runs them in order until one fails or the last is done. */
 bool steps_run(struct run *run, const struct step *steps, size_t count,
                struct error *err) MUST_CHECK;
-/* A copy that found its source changed begins again at "copy", at most so often. */
+/* A copy that found its source changed begins again at "export", so often in all. */
 #define STEPS_COPY_ROUNDS_MOST 3
 
 /* -- the jobs, one file each -------------------------------------------------------------------- */

@@ -302,9 +302,10 @@ def check_steps(facts, findings):
 
 
 def space_now(lab):
-    """The most that a pool is promised beyond what it has, from the tables; 0 when all is well."""
+    """The most that a pool is promised beyond what it has, from the tables; 0 when all is well. By node, for
+    here no two share a filesystem: a copy of a node's disk under another name has its pool's id, not its space."""
     rows = lab.rows("SELECT HEX(pool_id), SUM(reserved_bytes) FROM jobs WHERE live = 1"
-                    " AND pool_id IS NOT NULL GROUP BY pool_id", seconds=2)
+                    " AND pool_id IS NOT NULL GROUP BY pool_id, node_id", seconds=2)
     return max([int(row[1]) - POOL_BYTES for row in rows or []] + [0])
 
 

@@ -111,6 +111,20 @@ static void a_source_that_changes_meanwhile_is_copied_again(void **state)
     json_decref(evidence);
 }
 
+/* What a reader notices by itself, in the middle of the copy, is no other matter. */
+static void a_change_that_the_copy_itself_meets_starts_it_over(void **state)
+{
+    struct play *play = *state;
+    play_control(play, "[{\"end\": \"source\", \"deed\": \"read\", \"delay_ms\": 500,"
+                       " \"fault\": \"source_changed\"}]");
+    play_assign(play, &(struct wish){.kind = JOB_MIGRATE});
+    AWAIT(play, strstr(play->first_note, "copying again"));
+    play_control(play, "[]");
+    AWAIT(play, play->finishes > 0);
+    assert_string_equal(play->fault_text, "");
+    assert_int_equal(play->run, 1);
+}
+
 static void a_worker_without_a_sign_of_life_is_ended_and_the_job_says_so(void **state)
 {
     struct play *play = *state;
@@ -199,6 +213,7 @@ int main(int argc, char **argv)
         TEST(a_worker_that_always_crashes_ends_the_job_with_its_signal),
         TEST(a_broker_that_is_away_does_not_stop_a_copy),
         TEST(a_source_that_changes_meanwhile_is_copied_again),
+        TEST(a_change_that_the_copy_itself_meets_starts_it_over),
         TEST(a_worker_without_a_sign_of_life_is_ended_and_the_job_says_so),
         TEST(a_full_disk_is_told_by_its_code),
         TEST(a_node_whose_name_is_taken_ends_its_workers_and_takes_no_job),
