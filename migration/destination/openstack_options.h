@@ -17,6 +17,7 @@ extern const size_t openstack_option_count;
 
 #define OPENSTACK_EXTRA_VOLUMES_MOST 32
 #define OPENSTACK_METADATA_MOST 128
+#define OPENSTACK_METADATA_OURS 8 /* keys that guts writes there itself, at most */
 
 enum openstack_image_format {
     OPENSTACK_IMAGE_AUTO,
@@ -32,6 +33,7 @@ struct openstack_options {
     size_t network_rule_count;
     const struct openstack_fixed_ip *fixed_ips;
     size_t fixed_ip_count;
+    bool outside_pools; /* a fixed address may lie outside its subnet's pools */
     bool keep_mac;
     bool boot_from_volume;
     enum openstack_image_format image_format;
