@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 
 #include "api/auth.h"
+#include "api/keystone.h"
 #include "common/base/log.h"
 #include "common/base/secret.h"
 #include "common/daemon/health.h"
@@ -23,7 +24,7 @@ struct notice;
 struct stream_hub;
 
 struct api_settings {
-    const char *auth;      /* "none", "token" */
+    const char *auth;      /* "none", "token", "keystone" */
     const char *project;   /* of everybody, with "none" */
     const char *seal_keys; /* file of public keys; "": nothing can be sealed */
     int64_t streams_most;
@@ -35,6 +36,7 @@ extern const size_t api_conf_key_count;
 struct api {
     struct api_settings settings;
     struct http_server_settings http;
+    struct keystone_settings keystone;
     struct auth *auth;
     struct seal_public *seal_keys; /* NULL: none */
     struct store **stores;         /* one for each thread of the server */

@@ -1,102 +1,112 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "api/auth.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
-#include "common/base/clock.h"
+#include "api/auth_cache.h"
+#include "api/keystone.h"
 #include "common/http/server.h"
 #include "common/store/access_token.h"
 #include "proto/fault.h"
 
-#define CACHE_SLOTS 512 /* a slot that two tokens share is just read more often */
+#define CACHE_ENTRIES 512
+#define CACHE_MS 3000
 
-struct slot {
-    uint8_t hash[ACCESS_TOKEN_HASH_BYTES];
-    uint64_t until_ms;
-    uint64_t expires_at; /* wall clock; 0: never */
-    enum access_role role;
-    char name[256];
-    char project[65];
-};
+enum auth_way { AUTH_NONE, AUTH_TOKEN, AUTH_KEYSTONE };
 
 struct auth {
-    bool open; /* "none" */
-    const char *project;
-    pthread_mutex_t mutex;
-    struct slot *slots; /* NULL with "none" */
+    enum auth_way way;
+    const char *project;          /* of everybody, with "none" */
+    struct auth_cache *cache;     /* NULL but with "token" */
+    struct keystone *keystone;    /* NULL but with "keystone" */
+    const char *www_authenticate; /* heap */
 };
 
-bool auth_new(const char *kind, const char *project, const char *listen, struct auth **ret_auth,
-              struct error *err)
+static bool way_parse(const char *kind, enum auth_way *ret_way, struct error *err)
 {
-    bool open = strcmp(kind, "none") == 0;
-    if (!open && strcmp(kind, "token") != 0)
-        return error_set(err, &FAULT_CONFIG, "api.auth is \"%s\": not \"none\" or \"token\"", kind);
-    if (open && !http_server_is_loopback(listen))
+    static const char *const names[] = {"none", "token", "keystone"};
+    for (size_t i = 0; i < COUNT_OF(names); i++)
+        if (strcmp(kind, names[i]) == 0) {
+            *ret_way = (enum auth_way)i;
+            return true;
+        }
+    return error_set(err, &FAULT_CONFIG,
+                     "api.auth is \"%s\": not \"none\", \"token\" or \"keystone\"", kind);
+}
+
+static bool settings_parse(const struct auth_settings *settings, enum auth_way *ret_way,
+                           struct error *err)
+{
+    if (!way_parse(settings->kind, ret_way, err))
+        return false;
+    if (*ret_way == AUTH_NONE && !http_server_is_loopback(settings->listen))
         return error_set(err, &FAULT_CONFIG,
                          "api.auth is \"none\", which is for loopback only, and http.listen is "
                          "\"%s\"",
-                         listen);
+                         settings->listen);
+    return *ret_way != AUTH_KEYSTONE || keystone_settings_check(settings->keystone, err);
+}
+
+bool auth_check(const struct auth_settings *settings, struct error *err)
+{
+    enum auth_way way;
+    return settings_parse(settings, &way, err);
+}
+
+static char *challenge_of(const struct auth_settings *settings, enum auth_way way)
+{
+    const struct keystone_settings *keystone = settings->keystone;
+    if (way != AUTH_KEYSTONE)
+        return xstrdup("Bearer");
+    return xasprintf("Keystone uri=\"%s\"",
+                     keystone->www_url[0] != '\0' ? keystone->www_url : keystone->auth_url);
+}
+
+bool auth_new(const struct auth_settings *settings, struct auth **ret_auth, struct error *err)
+{
+    enum auth_way way;
+    if (!settings_parse(settings, &way, err))
+        return false;
     struct auth *auth = xcalloc(1, sizeof(*auth));
-    auth->open = open;
-    auth->project = project;
-    auth->slots = open ? NULL : xcalloc(CACHE_SLOTS, sizeof(*auth->slots));
-    pthread_mutex_init(&auth->mutex, NULL);
+    auth->way = way;
+    auth->project = settings->project;
+    auth->www_authenticate = challenge_of(settings, way);
+    if (way == AUTH_TOKEN)
+        auth->cache = auth_cache_new(CACHE_ENTRIES);
+    if (way == AUTH_KEYSTONE)
+        auth->keystone = keystone_new(settings->keystone);
     *ret_auth = auth;
     return true;
+}
+
+void auth_end(struct auth *auth)
+{
+    keystone_end(auth->keystone);
 }
 
 void auth_free(struct auth *auth)
 {
     if (auth == NULL)
         return;
-    pthread_mutex_destroy(&auth->mutex);
-    free(auth->slots);
+    keystone_free(auth->keystone);
+    auth_cache_free(auth->cache);
+    free((char *)auth->www_authenticate);
     free(auth);
 }
 
-static struct slot *slot_of(struct auth *auth, const uint8_t *hash)
+const char *auth_challenge(const struct auth *auth)
 {
-    uint32_t number;
-    memcpy(&number, hash, sizeof(number));
-    return &auth->slots[number % CACHE_SLOTS];
+    return auth->www_authenticate;
 }
 
-static bool slot_is_good(const struct slot *slot, const uint8_t *hash)
+static void identity_set(struct call *call, const struct auth_fact *fact)
 {
-    return slot->until_ms > clock_mono_ms() &&
-           (slot->expires_at == 0 || slot->expires_at > clock_wall_us()) &&
-           memcmp(slot->hash, hash, sizeof(slot->hash)) == 0;
-}
-
-static bool cache_read(struct auth *auth, struct call *call, const uint8_t *hash)
-{
-    pthread_mutex_lock(&auth->mutex);
-    const struct slot *slot = slot_of(auth, hash);
-    bool good = slot_is_good(slot, hash);
-    if (good) {
-        call->identity.name = arena_strdup(call->arena, slot->name);
-        call->identity.project = arena_strdup(call->arena, slot->project);
-        call->identity.role = slot->role;
-    }
-    pthread_mutex_unlock(&auth->mutex);
-    return good;
-}
-
-static void cache_write(struct auth *auth, const uint8_t *hash, const struct access_token *token)
-{
-    pthread_mutex_lock(&auth->mutex);
-    struct slot *slot = slot_of(auth, hash);
-    memcpy(slot->hash, hash, sizeof(slot->hash));
-    slot->until_ms = clock_mono_ms() + AUTH_CACHE_MS;
-    slot->expires_at = token->expires_at;
-    slot->role = token->role;
-    snprintf(slot->name, sizeof(slot->name), "%s", token->name);
-    snprintf(slot->project, sizeof(slot->project), "%s", token->project);
-    pthread_mutex_unlock(&auth->mutex);
+    call->identity.name = arena_strdup(call->arena, fact->name);
+    call->identity.project = arena_strdup(call->arena, fact->project);
+    call->identity.role = fact->role;
+    call->scope = fact->sees_all ? NULL : call->identity.project;
 }
 
 /* "Authorization: Bearer TOKEN" or "X-Auth-Token: TOKEN". */
@@ -109,25 +119,57 @@ static const char *token_of(const struct http_request *request)
     return http_request_header(request, "X-Auth-Token");
 }
 
-static bool identify_by_token(struct auth *auth, struct call *call, struct error *err)
+static bool fact_from_store(struct call *call, const uint8_t *hash, struct auth_fact *ret_fact,
+                            struct error *err)
 {
-    uint8_t hash[ACCESS_TOKEN_HASH_BYTES];
     struct access_token token;
-    const char *text = token_of(call->request);
-    if (text == NULL)
-        return error_set(err, &FAULT_UNAUTHENTICATED, "no token was sent");
-    if (text[0] == '\0' || strlen(text) > ACCESS_TOKEN_TEXT_MOST)
-        return error_set(err, &FAULT_UNAUTHENTICATED, "the token is not valid");
-    access_token_hash(text, hash);
-    if (cache_read(auth, call, hash))
-        return true;
     if (!access_token_find(call->store, call->arena, hash, &token, err)) {
         if (err->fault == &FAULT_NOT_FOUND)
             error_set(err, &FAULT_UNAUTHENTICATED, "the token is not valid");
         return false;
     }
-    cache_write(auth, hash, &token);
-    call->identity = (struct identity){token.name, token.role, token.project};
+    *ret_fact = (struct auth_fact){.kind = AUTH_KNOWN,
+                                   .expires_at = token.expires_at,
+                                   .role = token.role,
+                                   .sees_all = token.role == ACCESS_ADMIN};
+    snprintf(ret_fact->name, sizeof(ret_fact->name), "%s", token.name);
+    snprintf(ret_fact->project, sizeof(ret_fact->project), "%s", token.project);
+    return true;
+}
+
+static bool identify_by_token(struct auth *auth, struct call *call, const char *text,
+                              struct error *err)
+{
+    uint8_t hash[ACCESS_TOKEN_HASH_BYTES];
+    struct auth_fact fact;
+    if (text[0] == '\0' || strlen(text) > ACCESS_TOKEN_TEXT_MOST)
+        return error_set(err, &FAULT_UNAUTHENTICATED, "the token is not valid");
+    access_token_hash(text, hash);
+    if (!auth_cache_read(auth->cache, hash, &fact)) {
+        if (!fact_from_store(call, hash, &fact, err))
+            return false;
+        auth_cache_write(auth->cache, hash, &fact, CACHE_MS);
+    }
+    identity_set(call, &fact);
+    return true;
+}
+
+static bool identify_by_keystone(struct auth *auth, struct call *call, const char *text,
+                                 struct error *err)
+{
+    struct auth_fact fact;
+    switch (keystone_ask(auth->keystone, text, call->request, &fact, err)) {
+    case KEYSTONE_FAILED:
+        return false;
+    case KEYSTONE_LATER:
+        call->later = true;
+        return false;
+    case KEYSTONE_KNOWN:
+        break;
+    }
+    if (fact.project[0] == '\0')
+        return error_set(err, &FAULT_FORBIDDEN, "the token is of no project");
+    identity_set(call, &fact);
     return true;
 }
 
@@ -144,18 +186,24 @@ static bool host_is_loopback(const struct http_request *request)
     return http_server_is_loopback(address);
 }
 
+static bool identify_without_token(struct auth *auth, struct call *call, struct error *err)
+{
+    if (!host_is_loopback(call->request))
+        return error_set(err, &FAULT_FORBIDDEN, "without authentication only loopback is served");
+    call->identity = (struct identity){"local", ACCESS_ADMIN, auth->project};
+    call->scope = NULL;
+    return true;
+}
+
 bool auth_identify(struct auth *auth, struct call *call, struct error *err)
 {
-    if (!auth->open) {
-        if (!identify_by_token(auth, call, err))
-            return false;
-    } else if (host_is_loopback(call->request)) {
-        call->identity = (struct identity){"local", ACCESS_ADMIN, auth->project};
-    } else {
-        return error_set(err, &FAULT_FORBIDDEN, "without authentication only loopback is served");
-    }
-    call->scope = call->identity.role == ACCESS_ADMIN ? NULL : call->identity.project;
-    return true;
+    if (auth->way == AUTH_NONE)
+        return identify_without_token(auth, call, err);
+    const char *text = token_of(call->request);
+    if (text == NULL)
+        return error_set(err, &FAULT_UNAUTHENTICATED, "no token was sent");
+    return auth->way == AUTH_TOKEN ? identify_by_token(auth, call, text, err)
+                                   : identify_by_keystone(auth, call, text, err);
 }
 
 bool auth_permit(const struct call *call, struct error *err)

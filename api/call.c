@@ -70,7 +70,7 @@ static void call_fail(struct call *call, const struct error *err)
     if (answer->status == 503)
         call_header(call, "Retry-After", "2");
     if (answer->status == 401)
-        call_header(call, "WWW-Authenticate", "Bearer");
+        call_header(call, "WWW-Authenticate", auth_challenge(call->api->auth));
 }
 
 static void call_log(const struct call *call, const struct error *err)

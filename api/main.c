@@ -15,6 +15,7 @@
 #include "api/routes.h"
 #include "api/stream.h"
 #include "common/daemon/daemon.h"
+#include "common/http/client.h"
 #include "proto/bus.h"
 
 #define CLOSE_GRACE_MS 2500
@@ -29,7 +30,7 @@ static struct log_settings logging;
 #define OF(field) offsetof(struct api_settings, field)
 const struct conf_key api_conf_keys[] = {
     {"auth", CONF_STRING, OF(auth), false, "token", 0, 0,
-     "\"token\", or \"none\": everybody on this machine is admin"},
+     "\"token\", \"keystone\", or \"none\": everybody on this machine is admin"},
     {"project", CONF_STRING, OF(project), false, "default", 1, 64,
      "the project of everybody, with auth \"none\""},
     {"seal_keys", CONF_STRING, OF(seal_keys), false, "", 0, 0,
@@ -42,12 +43,18 @@ const struct conf_key api_conf_keys[] = {
 const size_t api_conf_key_count = COUNT_OF(api_conf_keys);
 #undef OF
 
+static struct auth_settings auth_settings(void)
+{
+    return (struct auth_settings){.kind = api.settings.auth,
+                                  .project = api.settings.project,
+                                  .listen = api.http.listen,
+                                  .keystone = &api.keystone};
+}
+
 static bool settings_check(struct error *err)
 {
-    struct auth *auth = NULL;
-    bool sound = auth_new(api.settings.auth, api.settings.project, api.http.listen, &auth, err);
-    auth_free(auth);
-    return sound;
+    const struct auth_settings settings = auth_settings();
+    return auth_check(&settings, err);
 }
 
 static void print_routes(void)
@@ -67,7 +74,9 @@ static void api_stores_begin(void)
 
 static bool api_begin(struct error *err)
 {
-    if (!auth_new(api.settings.auth, api.settings.project, api.http.listen, &api.auth, err))
+    const struct auth_settings settings = auth_settings();
+    http_client_library_begin();
+    if (!auth_new(&settings, &api.auth, err))
         return false;
     if (api.settings.seal_keys[0] != '\0' &&
         !seal_public_load(api.settings.seal_keys, &api.seal_keys, err))
@@ -99,6 +108,7 @@ static void api_end(void)
     health_free(api.health);
     seal_public_free(api.seal_keys);
     auth_free(api.auth);
+    http_client_library_end();
     db_library_end();
 }
 
@@ -126,6 +136,7 @@ static void api_stop(struct http_server *server, struct keeper *keeper)
     daemon_status("ending");
     if (pthread_create(&watch, NULL, end_in_time, NULL) == 0)
         pthread_detach(watch);
+    auth_end(api.auth);
     if (!http_server_close(server, CLOSE_GRACE_MS)) {
         log_warn("end_forced", "a request did not end in time");
         _exit(0);
@@ -155,6 +166,7 @@ int main(int argc, char **argv)
 {
     const struct conf_section sections[] = {
         {"api", api_conf_keys, api_conf_key_count, &api.settings},
+        {"keystone", keystone_conf_keys, keystone_conf_key_count, &api.keystone},
         {"http", http_server_conf_keys, http_server_conf_key_count, &api.http},
         {"database", db_conf_keys, db_conf_key_count, &database},
         {"broker", bus_conf_keys, bus_conf_key_count, &broker},

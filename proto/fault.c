@@ -13,8 +13,9 @@ const struct fault FAULT_UNAUTHENTICATED = {
     .retry = RETRY_NEVER,
     .http_status = 401,
     .title = "Authentication is required",
-    .hint = "Give a valid token (guts: --token-file or GUTS_TOKEN_FILE; HTTP: X-Auth-Token); an "
-            "administrator makes one with guts-manage token-create.",
+    .hint = "Give a valid token (guts: --token-file, GUTS_TOKEN_FILE, or --os-cloud and OS_* with "
+            "Keystone; HTTP: X-Auth-Token); without Keystone an administrator makes one with "
+            "guts-manage token-create.",
 };
 const struct fault FAULT_FORBIDDEN = {
     .code = "forbidden",
@@ -22,6 +23,15 @@ const struct fault FAULT_FORBIDDEN = {
     .http_status = 403,
     .title = "The role does not allow this",
     .hint = "Use a token whose role in this project permits the request.",
+};
+const struct fault FAULT_KEYSTONE_UNAVAILABLE = {
+    .code = "keystone_unavailable",
+    .retry = RETRY_AGAIN,
+    .http_status = 503,
+    .title = "Keystone cannot say whether the token is valid",
+    .hint =
+        "Check that Keystone runs and that the API's own user may validate tokens; the API's log "
+        "says what it answered.",
 };
 const struct fault FAULT_METHOD_NOT_ALLOWED = {
     .code = "method_not_allowed",
@@ -385,6 +395,7 @@ const struct fault *const fault_table[] = {
     &FAULT_INVALID,
     &FAULT_IO,
     &FAULT_KEYPAIR_NOT_FOUND,
+    &FAULT_KEYSTONE_UNAVAILABLE,
     &FAULT_LEDGER_OPEN,
     &FAULT_MAC_IN_USE,
     &FAULT_MANIFEST_MISMATCH,

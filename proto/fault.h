@@ -16,6 +16,7 @@
 /* Requests */
 extern const struct fault FAULT_UNAUTHENTICATED; /* no token, or one that is unknown or expired */
 extern const struct fault FAULT_FORBIDDEN;       /* the role does not allow it */
+extern const struct fault FAULT_KEYSTONE_UNAVAILABLE; /* a token cannot be looked up at present */
 extern const struct fault FAULT_METHOD_NOT_ALLOWED;
 extern const struct fault FAULT_BODY_INVALID;   /* not JSON, or not an object */
 extern const struct fault FAULT_FIELDS_INVALID; /* "errors" lists each with its pointer */

@@ -15,7 +15,7 @@
  * client reads our answer instead of a broken connection. */
 #define DRAIN_FACTOR 16
 
-enum exchange_state { EXCHANGE_RECEIVES, EXCHANGE_WAITS, EXCHANGE_ANSWERS };
+enum exchange_state { EXCHANGE_RECEIVES, EXCHANGE_WAITS, EXCHANGE_AGAIN, EXCHANGE_ANSWERS };
 
 struct exchange {
     struct http_server *server;
@@ -155,6 +155,17 @@ void http_later_answer(struct http_later *later, const struct http_answer *answe
     atomic_fetch_sub(&server->busy, 1);
 }
 
+/* `later` stays set until the connection's own thread comes back: it may still be on its way out of
+ * the handler. */
+void http_later_again(struct http_later *later)
+{
+    struct exchange *exchange = (struct exchange *)later;
+    struct http_server *server = exchange->server;
+    exchange->state = EXCHANGE_AGAIN;
+    MHD_resume_connection(exchange->connection);
+    atomic_fetch_sub(&server->busy, 1);
+}
+
 /* The answer of the server itself, when no handler is asked: a problem body (RFC 9457). */
 static void exchange_refuse(struct http_answer *answer, const struct fault *fault)
 {
@@ -274,6 +285,10 @@ enum MHD_Result exchange_serve(void *context, struct MHD_Connection *connection,
     }
     if (exchange->state == EXCHANGE_ANSWERS)
         return exchange_send(exchange);
+    if (exchange->state == EXCHANGE_AGAIN) {
+        exchange->state = EXCHANGE_RECEIVES;
+        exchange->later = false;
+    }
     return exchange_dispatch(exchange);
 }
 

@@ -78,10 +78,12 @@ typedef void http_handler(void *context, const struct http_request *request,
 
 /* Called by a handler that will answer later, from any thread; what it leaves in `answer` is then
  * ignored. The connection waits without a thread. The request lives until http_later_answer, which
- * must be called exactly once and takes over the answer's body. */
+ * must be called exactly once and takes over the answer's body, or until http_later_again. */
 struct http_later;
 struct http_later *http_request_later(const struct http_request *request);
 void http_later_answer(struct http_later *later, const struct http_answer *answer);
+/* Instead of an answer: the handler is called once more with the same request, in its own thread. */
+void http_later_again(struct http_later *later);
 
 struct http_server;
 bool http_server_open(const struct http_server_settings *settings, http_handler *handler,

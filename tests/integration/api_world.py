@@ -197,7 +197,7 @@ class Api:
     """A guts-api process."""
 
     def __init__(self, directory, database, rows, broker=None, auth="token", seal_keys="", tls=None,
-                 **http):
+                 more="", **http):
         self.directory = pathlib.Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
@@ -221,7 +221,7 @@ class Api:
             f'user = "guts-api"; password_file = "{password}"; '
             'connect_timeout = "1s"; answer_timeout = "2s"; };\n'
             f'broker = {{ addresses = ["{address}"]; virtual_host = "guts"; user = "guts"; '
-            f'password_file = "{secret}"; }};\nlog = {{ level = "debug"; }};\n')
+            f'password_file = "{secret}"; }};\n{more}\nlog = {{ level = "debug"; }};\n')
         self.start()
 
     def start(self):

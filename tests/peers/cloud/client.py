@@ -10,6 +10,8 @@ import urllib.request
 
 import yaml
 
+from peers.cloud.facts import Facts
+
 SCRIPT = pathlib.Path(__file__).resolve().parent.parent / "openstack"
 PATHS = {"image": ("GLANCE", ""), "compute": ("NOVA", "/v2.1"), "network": ("NEUTRON", ""),
          "volume": ("CINDER", "/v3"), "identity": ("KEYSTONE", "/v3")}
@@ -110,6 +112,20 @@ class OpenStack:
             "scope": {"project": {"name": auth["project_name"], "domain": {"name": "Default"}}}}}
         text, headers = self._send("POST", (auth_url or self.auth_url) + "/auth/tokens", body)
         return headers["X-Subject-Token"], json.loads(text)["token"]
+
+    def unscoped_token(self, cloud):
+        auth = self.entry(cloud)["auth"]
+        body = {"auth": {
+            "identity": {"methods": ["password"], "password": {"user": {
+                "name": auth["username"], "domain": {"name": "Default"},
+                "password": auth["password"]}}}, "scope": "unscoped"}}
+        return self._send("POST", self.auth_url + "/auth/tokens", body)[1]["X-Subject-Token"]
+
+    def facts(self):
+        return Facts(self.directory)
+
+    def log(self, service):
+        return (self.directory / "log" / f"{service}.log").read_text(errors="replace")
 
     def _login(self, cloud):
         if cloud not in self._tokens or self._tokens[cloud][2] < time.monotonic():

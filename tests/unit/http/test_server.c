@@ -29,6 +29,7 @@ struct world {
     bool stream_began, stream_closed, stream_ends;
     struct http_later *later;
     pthread_t answerer;
+    bool was_asked; /* the request that is to come again came once */
 };
 
 static int64_t world_stream_read(void *context, char *into, size_t most)
@@ -68,6 +69,13 @@ static void *answer_later(void *context)
     return NULL;
 }
 
+static void *again_later(void *context)
+{
+    struct world *world = context;
+    http_later_again(world->later);
+    return NULL;
+}
+
 static bool count_query(void *context, const char *name, const char *value)
 {
     buffer_printf(context, "%s=%s;", name, value);
@@ -83,6 +91,10 @@ static void world_handle(void *context, const struct http_request *request,
     if (strcmp(request->path, "/later") == 0) {
         world->later = http_request_later(request);
         pthread_create(&world->answerer, NULL, answer_later, world);
+    } else if (strcmp(request->path, "/again") == 0 && !world->was_asked) {
+        world->was_asked = true;
+        world->later = http_request_later(request);
+        pthread_create(&world->answerer, NULL, again_later, world);
     } else if (strcmp(request->path, "/stream") == 0) {
         answer->stream = &world_stream_ops;
         answer->stream_context = world;
@@ -255,6 +267,18 @@ static void an_answer_may_come_later_from_another_thread(void **state)
     }
 }
 
+static void a_request_may_be_handled_again_with_its_body(void **state)
+{
+    struct world *world = *state;
+    CLEANUP(http_reply_fini) struct http_reply reply = {0};
+    for (int i = 0; i < 50; i++) {
+        world->was_asked = false;
+        world_call(world, "POST", "/again", "body", &reply);
+        pthread_join(world->answerer, NULL);
+        assert_string_equal(reply.body.data, "POST /again 4 body");
+    }
+}
+
 struct listener {
     struct world *world;
     struct buffer heard;
@@ -424,6 +448,7 @@ int main(void)
         WORLD_TEST(headers_without_end_are_cut_off),
         WORLD_TEST(head_answers_without_a_body),
         WORLD_TEST(an_answer_may_come_later_from_another_thread),
+        WORLD_TEST(a_request_may_be_handled_again_with_its_body),
         WORLD_TEST(a_stream_sleeps_until_it_is_woken),
         WORLD_TEST(closing_the_server_ends_its_streams),
         cmocka_unit_test(only_loopback_addresses_count_as_loopback),
