@@ -337,7 +337,7 @@ void advance_requeue(struct tick *tick, struct job *job, const struct fault *fau
         advance_finished(tick, job, &end);
         return;
     }
-    if (job->fact.attempt >= (uint32_t)tick->scheduler->settings->attempts_most) {
+    if (job->attempts >= (uint32_t)tick->scheduler->settings->attempts_most) {
         end = (struct job_end){OUTCOME_IS_FAILED, &FAULT_ATTEMPTS_SPENT, text};
         advance_finished(tick, job, &end);
         return;

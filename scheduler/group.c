@@ -83,8 +83,10 @@ void picture_unwait(struct job *job)
 
 void picture_drop_group(struct picture *picture, struct group *group)
 {
-    if (group->held != NULL)
+    if (group->held != NULL) {
+        picture_node_gained(picture, group->held); /* for those that it was kept from */
         group->held->held_for = NULL;
+    }
     list_remove(&group->link);
     map_take(&picture->groups, &group->hash);
     group_free(group);

@@ -60,8 +60,8 @@ static bool apply_refusal(struct tick *tick, ProtobufCBinaryData node_id,
         return false;
     codec_fault(refusal->fault, &said);
     const struct fault *fault = said.fault == NULL ? &FAULT_NODE_REFUSED : said.fault;
-    advance_requeue(tick, job, fault, said.fault == NULL ? "" : said.text,
-                    tick->scheduler->settings->retry_first_ms);
+    const char *text = arena_strdup(tick->arena, said.fault == NULL ? "" : said.text);
+    advance_requeue(tick, job, fault, text, tick->scheduler->settings->retry_first_ms);
     return true;
 }
 

@@ -85,6 +85,7 @@ struct job {
     struct migration *migration; /* of migrations only, while live */
     struct uuid avoid;           /* the node that refused or lost it last */
     uint64_t memory_bytes;
+    uint32_t attempts;    /* of this job, in this term */
     uint64_t sent_ms;     /* of the assignment */
     uint64_t sent_cookie; /* of the message that carried it last */
     uint64_t missed;      /* reports in a row that did not name it */

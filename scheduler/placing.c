@@ -145,6 +145,7 @@ void placing_give(struct tick *tick, struct job *job, struct node *node, struct 
         picture_node_gained(tick->picture, node);
     }
     job->fact.state = JOB_ASSIGNED;
+    job->attempts++;
     job->fact.attempt++; /* of jobs of a migration: set right below */
     if (job->migration != NULL)
         job->fact.attempt = next_attempt(tick->scheduler, &job->migration->fact);
@@ -325,6 +326,23 @@ static void tell_why(struct tick *tick, struct group *group)
 
 /* -- holding the best node for one that waited long ----------------------------------------------------- */
 
+static bool may_serve(const struct node *node, const struct group *group)
+{
+    struct place_node seen;
+    picture_node_view(node, group, &seen);
+    return place_could_fit(&seen, &group->need);
+}
+
+/* A node that went down, or was drained, is held for nobody: another may be. */
+static void let_go_of_useless(struct tick *tick, struct group *group)
+{
+    if (group->held == NULL || may_serve(group->held, group))
+        return;
+    picture_node_gained(tick->picture, group->held);
+    group->held->held_for = NULL;
+    group->held = NULL;
+}
+
 static void hold_node(struct tick *tick, struct group *group)
 {
     const struct job *oldest = LIST_ITEM(group->jobs.next, struct job, group_link);
@@ -332,18 +350,17 @@ static void hold_node(struct tick *tick, struct group *group)
         tick->now_us > oldest->fact.created_at ? tick->now_us - oldest->fact.created_at : 0;
     struct node *best = NULL;
     int64_t most = INT64_MIN;
+    let_go_of_useless(tick, group);
     if (group->held != NULL || waited_us / 1000 < tick->scheduler->settings->hold_after_ms)
         return;
     LIST_EACH(&tick->picture->heard, at)
     {
         struct node *node = LIST_ITEM(at, struct node, heard_link);
-        struct place_node seen;
-        picture_node_view(node, group, &seen);
-        if (!place_could_fit(&seen, &group->need))
+        if (!may_serve(node, group))
             continue;
-        for (size_t i = 0; i < seen.pool_count; i++)
-            if (seen.available_bytes[i] > most) {
-                most = seen.available_bytes[i];
+        for (size_t i = 0; i < node->pool_count; i++)
+            if (node->pools[i].pool->fact.available_bytes > most) {
+                most = node->pools[i].pool->fact.available_bytes;
                 best = node;
             }
     }

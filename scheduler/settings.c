@@ -38,7 +38,7 @@ const struct conf_key scheduler_conf_keys[] = {
     DURATION(retry_most, "5m", 0, 86400000, "longest back-off"),
     KEY(retries_most, CONF_INTEGER, "5", 0, 1000, "attempts after faults that may pass"),
     KEY(undo_retries_most, CONF_INTEGER, "20", 0, 1000, "the same for rollbacks and cleanups"),
-    KEY(attempts_most, CONF_INTEGER, "100", 1, 100000, "attempts of one owner, takeovers included"),
+    KEY(attempts_most, CONF_INTEGER, "100", 1, 100000, "attempts of one job, takeovers included"),
     KEY(batch_messages, CONF_INTEGER, "500", 1, 10000, "messages in one transaction"),
     DURATION(batch_time, "20ms", 1, 1000, "how long to gather them"),
     KEY(batch_due, CONF_INTEGER, "1000", 1, 10000, "rows that are due taken at once"),

@@ -50,6 +50,12 @@ static inline void rounds(unsigned count)
         world_round(&world, nodes, two.bus == NULL ? 1 : 2);
 }
 
+static inline void run_sql(const char *sql)
+{
+    struct error err = {0};
+    world_must(db_execute(world.db, sql, NULL, 0, NULL, &err), &err);
+}
+
 /* A migration whose job node-1 has accepted. */
 static inline struct uuid begin_migration(const char *on_failure, struct world_job **ret_job)
 {

@@ -216,12 +216,6 @@ static void a_poison_message_costs_only_itself(void **state)
     assert_int_equal(bus_memory_dead_count(world.broker), 1);
 }
 
-static void run_sql(const char *sql)
-{
-    struct error err = {0};
-    world_must(db_execute(world.db, sql, NULL, 0, NULL, &err), &err);
-}
-
 static void a_bad_part_of_a_report_costs_no_lease(void **state)
 {
     struct world_job *job;

@@ -172,7 +172,11 @@ static void answer_assign(struct world_node *node, Guts__V1__Token *token)
     refuse.node_id = accept.node_id = codec_uuid_to(&node->id);
     refuse.node_instance = accept.node_instance = node->instance;
     accept.tokens = &token;
+    Guts__V1__Fault fault = GUTS__V1__FAULT__INIT;
+    fault.code = "node_refused";
+    fault.text = "no more";
     refusal.token = token;
+    refusal.fault = &fault;
     refuse.refusals = refusals;
     accept.n_tokens = refuse.n_refusals = 1;
     if (node->refuses)
