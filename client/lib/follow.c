@@ -14,7 +14,9 @@
 struct follower {
     struct guts *guts;
     struct buffer line, data;
-    bool is_reset;  /* this event says that numbers begin anew */
+    bool is_reset; /* this event says that numbers begin anew */
+    bool has_id;   /* this event has the number `id`; without data it tells how far all is read */
+    uint64_t id;
     uint64_t after; /* UINT64_MAX: from now on */
     bool ended;     /* by take */
     bool connected; /* once at least */
@@ -24,8 +26,23 @@ struct follower {
     void *context;
 };
 
+/* The number counts also where no event comes with it: none of many may be of the asked kind. */
+static void take_id(struct follower *follower, const char *text)
+{
+    char *end;
+    unsigned long long id = strtoull(text, &end, 10);
+    follower->has_id = text[0] >= '0' && text[0] <= '9' && *end == '\0';
+    follower->id = id;
+}
+
 static void end_event(struct follower *follower)
 {
+    bool has_id = follower->has_id;
+    follower->has_id = false;
+    if (follower->data.length == 0 && has_id) {
+        follower->after = follower->id;
+        follower->failures = 0;
+    }
     if (follower->data.length == 0)
         return;
     json_t *event = json_loadb(follower->data.data, follower->data.length, 0, NULL);
@@ -51,6 +68,8 @@ static void take_line(struct follower *follower)
         end_event(follower);
     } else if (strcmp(line, "event: reset") == 0) {
         follower->is_reset = true;
+    } else if (strncmp(line, "id:", 3) == 0) {
+        take_id(follower, line + 3 + (line[3] == ' '));
     } else if (strncmp(line, "data:", 5) == 0) {
         line += 5 + (line[5] == ' ');
         if (follower->data.length + strlen(line) <= EVENT_MOST_BYTES)
@@ -129,7 +148,7 @@ static bool follow_once(struct guts *guts, struct follower *follower,
     http_reply_fini(&reply);
     buffer_clear(&follower->line);
     buffer_clear(&follower->data);
-    follower->is_reset = false;
+    follower->is_reset = follower->has_id = false;
     follower->failures++;
     return fine;
 }

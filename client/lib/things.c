@@ -91,17 +91,20 @@ json_t *guts_list(struct guts *guts, enum guts_kind kind, const char *path,
     json_t *all = json_array();
     char *at = first_page(kind, path, filters, filter_count, most);
     while (at != NULL) {
+        CLEANUP(xfreep) char *here = at;
         json_t *page = guts_call(guts, "GET", at, NULL, err);
-        free(at);
         if (page == NULL) {
             json_decref(all);
             return NULL;
         }
-        size_t before = json_array_size(all);
         take_items(all, page, most);
-        bool more = json_array_size(all) > before && (most == 0 || json_array_size(all) < most);
+        bool more = most == 0 || json_array_size(all) < most;
         at = more ? next_page(page) : NULL;
         json_decref(page);
+        if (at != NULL && strcmp(at, here) == 0) { /* it would go on for ever */
+            free(at);
+            at = NULL;
+        }
     }
     return all;
 }

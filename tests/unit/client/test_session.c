@@ -24,6 +24,17 @@ static void answer_text(struct http_answer *answer, unsigned status, const char 
     buffer_append_text(&answer->body, text);
 }
 
+/* Of the thousand events behind 10 none is of the kind: the stream says how far it has read. */
+static void serve_stream(const struct http_request *request, struct http_answer *answer)
+{
+    const char *after = http_request_query(request, "after");
+    bool is_first = after != NULL && strcmp(after, "10") == 0;
+    answer_text(answer, 200,
+                is_first ? "retry: 2000\n\nid: 1010\n\n"
+                         : "id: 1011\ndata: {\"number\": 1011, \"kind\": \"node.down\"}\n\n");
+    answer->content_type = "text/event-stream";
+}
+
 static void serve(void *context, const struct http_request *request, struct http_answer *answer)
 {
     struct script *script = context;
@@ -37,6 +48,15 @@ static void serve(void *context, const struct http_request *request, struct http
                     " \"next\": \"/v1/sources?limit=1000&marker=b\"}");
     else if (strcmp(request->path, "/v1/sources") == 0)
         answer_text(answer, 200, "{\"sources\": [{\"name\": \"c\"}], \"next\": null}");
+    else if (strcmp(request->path, "/v1/events") == 0)
+        answer_text(answer, 200,
+                    http_request_query(request, "before") == NULL
+                        ? "{\"events\": [], \"next\": \"/v1/events?limit=1000&before=5\"}"
+                        : "{\"events\": [{\"number\": 3}], \"next\": null}");
+    else if (strcmp(request->path, "/v1/nodes") == 0)
+        answer_text(answer, 200, "{\"nodes\": [{}], \"next\": \"/v1/nodes?limit=1000\"}");
+    else if (strcmp(request->path, "/v1/events/stream") == 0)
+        serve_stream(request, answer);
     else if (strcmp(request->path, "/v1/wishes/w1") == 0)
         answer_text(answer, 200,
                     ++script->wish_looks < 3 ? "{\"id\": \"w1\", \"state\": \"taken\"}"
@@ -95,6 +115,46 @@ static void pages_become_one_list(void **state)
     assert_string_equal(script->last_token, "Bearer secret-token");
 }
 
+static void an_empty_page_is_not_the_last(void **state)
+{
+    struct script *script = *state;
+    struct guts_error err = {0};
+    json_t *list = guts_list(script->guts, GUTS_EVENTS, NULL, NULL, 0, 0, &err);
+    assert_int_equal(json_array_size(list), 1);
+    json_decref(list);
+}
+
+static void a_page_that_leads_to_itself_is_the_last(void **state)
+{
+    struct script *script = *state;
+    struct guts_error err = {0};
+    json_t *list = guts_list(script->guts, GUTS_NODES, NULL, NULL, 0, 0, &err);
+    assert_int_equal(json_array_size(list), 1);
+    json_decref(list);
+}
+
+struct seen {
+    unsigned calls;
+    json_int_t number;
+};
+
+static bool see(void *context, const json_t *event)
+{
+    struct seen *seen = context;
+    seen->number = json_integer_value(json_object_get(event, "number"));
+    return seen->number == 0 && ++seen->calls < 100;
+}
+
+static void a_stream_without_events_of_the_kind_goes_on_where_it_ended(void **state)
+{
+    struct script *script = *state;
+    struct guts_error err = {0};
+    struct seen seen = {0};
+    const struct guts_filter filter = {"kind", "node.down"};
+    assert_true(guts_follow(script->guts, 10, &filter, 1, NULL, see, &seen, &err));
+    assert_int_equal(seen.number, 1011);
+}
+
 static void a_problem_becomes_an_error_with_all_its_fields(void **state)
 {
     struct script *script = *state;
@@ -145,6 +205,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(pages_become_one_list, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_empty_page_is_not_the_last, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_page_that_leads_to_itself_is_the_last, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_stream_without_events_of_the_kind_goes_on_where_it_ended,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_problem_becomes_an_error_with_all_its_fields, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_wish_is_awaited_and_its_no_is_an_error, set_up,
