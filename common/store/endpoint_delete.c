@@ -90,9 +90,10 @@ static bool delete_vms(struct store *store, const struct uuid *source, struct er
     return true;
 }
 
-static bool delete_catalogue(struct store *store, const struct uuid *destination, struct error *err)
+/* A source has strays there. */
+static bool delete_catalogue(struct store *store, const struct uuid *endpoint, struct error *err)
 {
-    struct db_value values[] = {db_uuid(destination), db_unsigned(PIECE_ROWS)};
+    struct db_value values[] = {db_uuid(endpoint), db_unsigned(PIECE_ROWS)};
     uint64_t count = PIECE_ROWS;
     while (count == PIECE_ROWS)
         if (!db_execute(store_db(store), "DELETE FROM catalogues WHERE destination_id = ? LIMIT ?",
@@ -108,7 +109,7 @@ static bool delete_all(struct store *store, enum end end, const char *project,
     if (!lock_row(store, end, project, id, err) || !refuse_used(store, end, id, err))
         return false;
     if (end == END_SOURCE)
-        return delete_vms(store, id, err) &&
+        return delete_vms(store, id, err) && delete_catalogue(store, id, err) &&
                db_execute(store_db(store), "DELETE FROM sources WHERE id = ?", &value, 1, NULL,
                           err);
     return delete_catalogue(store, id, err) &&

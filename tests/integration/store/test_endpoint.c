@@ -148,6 +148,8 @@ static void deleting_takes_what_was_found_there(void **state)
     }
     world_sql("INSERT INTO catalogues VALUES (%s, 'flavor', '1', 'small', '{}', 1)",
               world_hex(&world.destination));
+    world_sql("INSERT INTO catalogues VALUES (%s, 'stray:snapshot', '1', 'm', '{}', 1)",
+              world_hex(&world.source));
     FAILS(endpoint_delete(world.store, END_SOURCE, "blue", &world.source, &world.err),
           FAULT_NOT_FOUND);
     OK(endpoint_delete(world.store, END_SOURCE, "red", &world.source, &world.err));
