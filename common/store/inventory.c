@@ -159,16 +159,16 @@ static bool save_nics(struct db *db, const struct row *rows, size_t count, struc
         "(?, ?, ?, ?, ?, ?)", "", values, NIC_WIDTH, total, NULL, err);
 }
 
-/* One statement a vm: a page holds a few hundred, and DELETE takes no list of our multi-row verbs. */
-static bool drop_parts(struct db *db, const struct row *rows, size_t count, struct error *err)
+static bool drop_parts(struct db *db, struct arena *arena, const struct row *rows, size_t count,
+                       struct error *err)
 {
-    for (size_t i = 0; i < count; i++) {
-        const struct db_value id = db_uuid(&rows[i].id);
-        if (!db_execute(db, "DELETE FROM vm_disks WHERE vm_id = ?", &id, 1, NULL, err) ||
-            !db_execute(db, "DELETE FROM vm_nics WHERE vm_id = ?", &id, 1, NULL, err))
-            return false;
-    }
-    return true;
+    struct db_value *ids = arena_calloc(arena, count, sizeof *ids);
+    for (size_t i = 0; i < count; i++)
+        ids[i] = db_uuid(&rows[i].id);
+    return db_execute_list(db, "DELETE FROM vm_disks WHERE vm_id IN (%LIST%)", NULL, 0, ids, count,
+                           NULL, err) &&
+           db_execute_list(db, "DELETE FROM vm_nics WHERE vm_id IN (%LIST%)", NULL, 0, ids, count,
+                           NULL, err);
 }
 
 bool inventory_save(struct db *db, const struct inventory_place *place, const struct vm *const *vms,
@@ -183,7 +183,7 @@ bool inventory_save(struct db *db, const struct inventory_place *place, const st
             (struct row){.vm = vms[i], .key_hash = uuid_derive(&place->source_id, vms[i]->key)};
     qsort(rows, count, sizeof *rows, compare_rows);
     return resolve_ids(db, place, arena, rows, count, err) &&
-           save_vms(db, place, rows, count, err) && drop_parts(db, rows, count, err) &&
+           save_vms(db, place, rows, count, err) && drop_parts(db, arena, rows, count, err) &&
            save_disks(db, rows, count, err) && save_nics(db, rows, count, err);
 }
 
