@@ -328,8 +328,6 @@ static struct cloud cloud_of(const struct keystone_settings *settings)
                           .user_domain_name = settings->user_domain,
                           .project_name = settings->project,
                           .project_domain_name = settings->project_domain,
-                          .region_name = settings->region[0] != '\0' ? settings->region : NULL,
-                          .interface = settings->interface,
                           .cacert = settings->ca[0] != '\0' ? settings->ca : NULL,
                           .cert = settings->certificate[0] != '\0' ? settings->certificate : NULL,
                           .key = settings->key[0] != '\0' ? settings->key : NULL,

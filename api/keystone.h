@@ -18,7 +18,7 @@
 #define KEYSTONE_TOKEN_MOST 8192
 
 struct keystone_settings {
-    const char *auth_url, *www_url, *region, *interface;
+    const char *auth_url, *www_url;
     const char *user, *user_domain, *project, *project_domain;
     struct secret *password;
     const char *ca, *certificate, *key;

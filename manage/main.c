@@ -8,8 +8,8 @@
 #include "common/conf/conf.h"
 
 static const struct manage_command *const commands[] = {
-    &manage_db_sync,    &manage_keygen,       &manage_token_create,
-    &manage_token_list, &manage_token_revoke, &manage_config_check,
+    &manage_db_sync,      &manage_keygen,       &manage_token_create,   &manage_token_list,
+    &manage_token_revoke, &manage_config_check, &manage_keystone_setup,
 };
 
 /* ---- configuration ---- */
@@ -46,7 +46,8 @@ int manage_fail(const struct error *err)
     fprintf(stderr, "guts-manage: %s\n%s: %s\n", err->text, fault->code, fault->hint);
     if (fault == &FAULT_CONFIG)
         return MANAGE_CONFIG_WRONG;
-    return fault == &FAULT_DB_UNAVAILABLE ? MANAGE_UNAVAILABLE : MANAGE_FAILED;
+    bool is_away = fault == &FAULT_DB_UNAVAILABLE || fault == &FAULT_UNAVAILABLE;
+    return is_away ? MANAGE_UNAVAILABLE : MANAGE_FAILED;
 }
 
 int manage_usage(const struct manage_command *command, const char *format, ...)
@@ -94,13 +95,13 @@ static void print_help(void)
     printf("guts-manage: prepares an installation of guts and cares for it\n\n"
            "usage: guts-manage [--config FILE] COMMAND [OPTION…]\n\ncommands:\n");
     for (size_t i = 0; i < COUNT_OF(commands); i++)
-        printf("  %-14s %s\n", commands[i]->name, commands[i]->summary);
+        printf("  %-15s %s\n", commands[i]->name, commands[i]->summary);
     printf("\n  -c, --config FILE  read FILE instead of %s\n"
            "  --help-config      print a configuration with all keys and defaults, and end\n"
            "  --version          print the version, and end\n"
            "  -h, --help         print this, and end; also of each command\n\n"
            "exit status: 0 done, 1 refused or failed, 2 wrong usage, 3 wrong configuration,\n"
-           "4 the database cannot be reached at present\n",
+           "4 the database, or Keystone, cannot be reached at present\n",
            MANAGE_CONFIG);
 }
 

@@ -44,12 +44,13 @@ extern const struct manage_command manage_token_create;
 extern const struct manage_command manage_token_list;
 extern const struct manage_command manage_token_revoke;
 extern const struct manage_command manage_config_check;
+extern const struct manage_command manage_keystone_setup;
 
 /* ---- main.c: for the commands ---- */
 
 /* Reads the options of a command: each long option's `val` is an index into ret_values ('h' prints
  * the help). Returns true to go on; else the process ends with ret_status. */
-#define MANAGE_OPTIONS_MOST 8
+#define MANAGE_OPTIONS_MOST 12
 bool manage_options(const struct manage_command *command, int argc, char **argv,
                     const struct option *options, const char *ret_values[MANAGE_OPTIONS_MOST],
                     int *ret_status);

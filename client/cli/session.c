@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "client/cli/arguments.h"
+#include "client/cli/cloud.h"
 #include "client/cli/output.h"
 #include "common/base/memory.h"
 #include "common/base/secret.h"
@@ -18,8 +19,10 @@ const struct option_row common_options[] = {
     {"--column", "COLUMN", "-c: show only this column; may be given several times", NULL},
     {"--sort-column", "COLUMN", "sort a list by this column", NULL},
     {"--sort-descending", NULL, "turn the order around", NULL},
-    {"--url", "URL", "of the API ($GUTS_URL; http://127.0.0.1:7000)", NULL},
+    {"--url", "URL", "of the API ($GUTS_URL; the cloud's catalogue; http://127.0.0.1:7000)", NULL},
     {"--token-file", "FILE", "holds the token ($GUTS_TOKEN, $GUTS_TOKEN_FILE)", "file"},
+    {"--os-cloud", "CLOUD", "of clouds.yaml, whose Keystone gives the token ($OS_CLOUD, $OS_*)",
+     NULL},
     {"--ca-file", "FILE", "certificates to trust ($GUTS_CA_FILE)", "file"},
     {"--timeout", "DURATION", "of what is waited for: 90s, 5m, 2h (default: no limit)", NULL},
     {"--help", NULL, "-h: this text", NULL},
@@ -67,24 +70,73 @@ static const char *option_or_environment(const struct arguments *arguments, cons
     return value != NULL && value[0] != '\0' ? value : NULL;
 }
 
-static int open_session(const struct arguments *arguments, struct session *session,
-                        struct secret **ret_token)
+/* What the session needs and keeps until its end. */
+struct access {
+    struct secret *file_token;
+    struct cloud_login *login;
+};
+
+static void access_fini(struct access *access)
 {
-    struct guts_settings settings = {0};
-    settings.url = option_or_environment(arguments, "--url", "GUTS_URL");
-    settings.ca_file = option_or_environment(arguments, "--ca-file", "GUTS_CA_FILE");
-    settings.url = settings.url != NULL ? settings.url : "http://127.0.0.1:7000";
+    cloud_login_close(access->login);
+    secret_free(access->file_token);
+}
+
+/* The token of a file, of GUTS_TOKEN, of the cloud that is named, or none. */
+static int find_token(const struct arguments *arguments, struct access *access,
+                      struct guts_settings *settings)
+{
+    const char *cloud = arguments_get(arguments, "--os-cloud");
     const char *file = option_or_environment(arguments, "--token-file", "GUTS_TOKEN_FILE");
-    if (file != NULL) {
-        struct error reason = {0};
-        if (!secret_load(file, ret_token, &reason)) {
-            fprintf(stderr, "guts: token: %s\n", reason.text);
-            return EXIT_USAGE;
-        }
+    struct error reason = {0};
+    if (cloud != NULL && arguments_has(arguments, "--token-file")) {
+        fprintf(stderr, "guts: --os-cloud and --token-file both say whose the token is\n");
+        return EXIT_USAGE;
     }
-    settings.token = *ret_token != NULL ? secret_reveal(*ret_token) : getenv("GUTS_TOKEN");
-    settings.stop = &interrupted;
+    if (cloud == NULL && file != NULL && !secret_load(file, &access->file_token, &reason)) {
+        fprintf(stderr, "guts: token: %s\n", reason.text);
+        return EXIT_USAGE;
+    }
+    const char *variable = getenv("GUTS_TOKEN");
+    if (access->file_token != NULL)
+        settings->token = secret_reveal(access->file_token);
+    else if (cloud == NULL && variable != NULL && variable[0] != '\0')
+        settings->token = variable;
+    if (settings->token != NULL || !cloud_login_is_named(cloud))
+        return EXIT_DONE;
+    int status = cloud_login_open(cloud, &access->login);
+    if (status != EXIT_DONE)
+        return status;
+    settings->token = cloud_login_token(access->login);
+    settings->renew_token = cloud_login_renew;
+    settings->renew_context = access->login;
+    return EXIT_DONE;
+}
+
+static int find_api(const struct arguments *arguments, struct access *access,
+                    struct guts_settings *settings)
+{
+    settings->url = option_or_environment(arguments, "--url", "GUTS_URL");
+    settings->ca_file = option_or_environment(arguments, "--ca-file", "GUTS_CA_FILE");
+    if (access->login != NULL && settings->ca_file == NULL)
+        settings->ca_file = cloud_login_ca(access->login);
+    if (access->login != NULL && settings->url == NULL)
+        return cloud_login_url(access->login, &settings->url);
+    if (settings->url == NULL)
+        settings->url = "http://127.0.0.1:7000";
+    return EXIT_DONE;
+}
+
+static int open_session(const struct arguments *arguments, struct session *session,
+                        struct access *access)
+{
+    struct guts_settings settings = {.stop = &interrupted};
     struct guts_error err = {0};
+    int status = find_token(arguments, access, &settings);
+    if (status == EXIT_DONE)
+        status = find_api(arguments, access, &settings);
+    if (status != EXIT_DONE)
+        return status;
     session->guts = guts_open(&settings, &err);
     return session->guts != NULL ? EXIT_DONE : output_error(&err);
 }
@@ -95,7 +147,7 @@ int session_run(const struct command *command, char *const *words, size_t count)
     if (!arguments_parse(command, words, count, &arguments))
         return EXIT_USAGE;
     struct session session = {0};
-    struct secret *token = NULL;
+    struct access access = {0};
     int status = EXIT_DONE;
     const char *timeout = arguments_get(&arguments, "--timeout");
     if (arguments_has(&arguments, "--help")) {
@@ -107,12 +159,12 @@ int session_run(const struct command *command, char *const *words, size_t count)
         status = EXIT_USAGE;
     } else {
         if (!command->offline)
-            status = open_session(&arguments, &session, &token);
+            status = open_session(&arguments, &session, &access);
         if (status == EXIT_DONE)
             status = command->run(&session, &arguments);
     }
     guts_close(session.guts);
-    secret_free(token);
+    access_fini(&access);
     arguments_fini(&arguments);
     return status;
 }

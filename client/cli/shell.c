@@ -213,7 +213,11 @@ static const char manual_tail[] =
     "in "
     "time\n.TP\n.B 130\ninterrupted\n"
     ".SH ENVIRONMENT\n.TP\n.B GUTS_URL\nof the API\n.TP\n.B GUTS_TOKEN\nthe token\n.TP\n"
-    ".B GUTS_TOKEN_FILE\na file that holds the token\n.TP\n.B GUTS_CA_FILE\ncertificates to trust\n"
+    ".B GUTS_TOKEN_FILE\na file that holds the token\n.TP\n"
+    ".B OS_CLOUD, OS_AUTH_URL, OS_USERNAME \\&...\nas of the openstack command: without a token of "
+    "GUTS_*, Keystone gives one,\nand its catalogue says where the API is (service type migration) "
+    "unless GUTS_URL does;\nclouds.yaml and secure.yaml are found as that command finds them\n.TP\n"
+    ".B GUTS_CA_FILE\ncertificates to trust\n"
     ".SH SEE ALSO\n.BR guts\\-api (8),\n.BR guts\\-scheduler (8),\n.BR guts\\-migration (8),\n"
     ".BR guts\\-manage (8)\n";
 

@@ -20,6 +20,7 @@ struct follower {
     uint64_t after; /* UINT64_MAX: from now on */
     bool ended;     /* by take */
     bool connected; /* once at least */
+    bool renewed;   /* the token, just now */
     unsigned failures;
     const volatile int *stop;
     bool (*take)(void *context, const json_t *event);
@@ -141,7 +142,11 @@ static bool follow_once(struct guts *guts, struct follower *follower,
     follower->connected = follower->connected || (got && reply.status < 400);
     guts->following = false;
     bool stopped = follower->ended || (follower->stop != NULL && *follower->stop);
-    if (got && reply.status >= 400 && (reply.status < 500 || !follower->connected))
+    bool renewed = got && !follower->renewed && guts_renew(guts, reply.status);
+    follower->renewed = renewed;
+    if (renewed)
+        fine = true;
+    else if (got && reply.status >= 400 && (reply.status < 500 || !follower->connected))
         fine = guts_fail_answer(err, reply.status, reply.body.data, reply.body.length);
     else if (!got && !follower->connected && !stopped)
         fine = guts_fail(err, &reason);

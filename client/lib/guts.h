@@ -34,6 +34,10 @@ struct guts_settings {
     uint64_t timeout_ms; /* of one request; 0: 60 s */
     /* Set by a signal handler: ends a request within a second (code "cancelled"). NULL: never. */
     const volatile int *stop;
+    /* Asked once for another token when the API refuses the one that it was given (401); borrowed. NULL
+     * from it: there is none. NULL: never asked. */
+    const char *(*renew_token)(void *context);
+    void *renew_context;
 };
 
 /* What went wrong. `status` is HTTP's, 0 when there was no answer at all. */

@@ -58,6 +58,25 @@ bool guts_fail_answer(struct guts_error *err, unsigned status, const char *body,
     return false;
 }
 
+static void set_token(struct guts *guts, const char *token)
+{
+    char *header = xasprintf("Authorization: Bearer %s", token);
+    secret_free(guts->token);
+    guts->token = secret_new(header, strlen(header));
+    secret_wipe(header, strlen(header));
+    free(header);
+}
+
+bool guts_renew(struct guts *guts, unsigned status)
+{
+    const char *token =
+        status == 401 && guts->renew_token != NULL ? guts->renew_token(guts->renew_context) : NULL;
+    if (token == NULL || strpbrk(token, "\r\n") != NULL)
+        return false;
+    set_token(guts, token);
+    return true;
+}
+
 struct guts *guts_open(const struct guts_settings *settings, struct guts_error *err)
 {
     const char *url = settings->url != NULL ? settings->url : "";
@@ -76,12 +95,10 @@ struct guts *guts_open(const struct guts_settings *settings, struct guts_error *
         guts->url[length - 1] = '\0';
     guts->stop = settings->stop;
     guts->timeout_ms = settings->timeout_ms > 0 ? settings->timeout_ms : 60000;
-    if (settings->token != NULL && settings->token[0] != '\0') {
-        char *header = xasprintf("Authorization: Bearer %s", settings->token);
-        guts->token = secret_new(header, strlen(header));
-        secret_wipe(header, strlen(header));
-        free(header);
-    }
+    if (settings->token != NULL && settings->token[0] != '\0')
+        set_token(guts, settings->token);
+    guts->renew_token = settings->renew_token;
+    guts->renew_context = settings->renew_context;
     struct http_client_settings http = {
         .agent = "guts/" GUTS_VERSION,
         .ca = settings->ca_file,
@@ -134,20 +151,25 @@ static bool is_wanted(void *context)
     return guts->stop == NULL || !*guts->stop;
 }
 
+static bool call_once(struct guts *guts, struct http_call *call, struct http_reply *ret_reply,
+                      struct error *reason)
+{
+    const char *headers[GUTS_HEADERS_MOST];
+    call->header_count = guts_headers(guts, headers);
+    if (call->body != NULL)
+        headers[call->header_count++] = "Content-Type: application/json";
+    call->headers = headers;
+    return http_client_call(guts->client, call, ret_reply, reason);
+}
+
 json_t *guts_call(struct guts *guts, const char *method, const char *path, const json_t *body,
                   struct guts_error *err)
 {
     CLEANUP(xfreep) char *url = xasprintf("%s/v1%s", guts->url, path);
     CLEANUP(xfreep) char *text = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
-    const char *headers[GUTS_HEADERS_MOST];
-    size_t header_count = guts_headers(guts, headers);
-    if (text != NULL)
-        headers[header_count++] = "Content-Type: application/json";
     struct http_call call = {
         .method = method,
         .url = url,
-        .headers = headers,
-        .header_count = header_count,
         .body = text,
         .body_length = text != NULL ? strlen(text) : 0,
         .answer_most = ANSWER_MOST_BYTES,
@@ -158,7 +180,10 @@ json_t *guts_call(struct guts *guts, const char *method, const char *path, const
     struct http_reply reply = {0};
     struct error reason = {0};
     json_t *answer = NULL;
-    if (http_client_call(guts->client, &call, &reply, &reason))
+    bool got = call_once(guts, &call, &reply, &reason);
+    if (got && guts_renew(guts, reply.status))
+        got = call_once(guts, &call, &reply, &reason);
+    if (got)
         answer = parse_answer(&reply, err);
     else
         guts_fail(err, &reason);

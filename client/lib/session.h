@@ -18,6 +18,8 @@ struct guts {
     uint64_t timeout_ms;
     const volatile int *stop;
     bool following;
+    const char *(*renew_token)(void *context);
+    void *renew_context;
 };
 
 /* Always returns false. */
@@ -28,5 +30,8 @@ bool guts_fail_text(struct guts_error *err, const struct fault *fault, const cha
 bool guts_fail_answer(struct guts_error *err, unsigned status, const char *body, size_t length);
 /* The headers that go with each request; returns their count. */
 size_t guts_headers(const struct guts *guts, const char *headers[GUTS_HEADERS_MOST]);
+
+/* Whether there is another token now that this one was refused; false, too, for any other status. */
+bool guts_renew(struct guts *guts, unsigned status);
 
 #endif

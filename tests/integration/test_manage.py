@@ -77,7 +77,7 @@ def test_a_wrong_call_says_so(manage, words):
 def test_every_command_helps(manage):
     out, _ = manage("--help")
     commands = re.findall(r"^  ([a-z]+-[a-z]+|keygen) ", out, re.M)
-    assert len(commands) == 6
+    assert len(commands) == 7
     for command in commands:
         assert f"usage: guts-manage {command}" in manage(command, "--help")[0]
 
