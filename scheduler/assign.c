@@ -43,12 +43,13 @@ static size_t unique(struct uuid *ids, size_t count)
     return kept;
 }
 
-static void want_job(struct wanted_ids *ids, const struct job *job)
+static void want_job(const struct tick *tick, struct wanted_ids *ids, const struct job *job)
 {
     if (job->fact.attempt > 1)
         ids->owners[ids->owner_count++] = job->fact.owner_id;
     if (job->migration != NULL) {
-        ids->migrations[ids->migration_count++] = job->migration->fact.id;
+        if (map_find(&tick->options, &job->migration->fact.id) == NULL)
+            ids->migrations[ids->migration_count++] = job->migration->fact.id;
         ids->vms[ids->vm_count++] = job->migration->fact.vm_id;
         ids->sources[ids->source_count++] = job->migration->fact.source_id;
         ids->destinations[ids->destination_count++] = job->migration->fact.destination_id;
@@ -71,7 +72,7 @@ static bool read_material(struct tick *tick, struct job *const *jobs, size_t job
                              arena_calloc(arena, count, sizeof(struct uuid)),
                              arena_calloc(arena, count, sizeof(struct uuid))};
     for (size_t i = 0; i < job_count; i++)
-        want_job(&ids, jobs[i]);
+        want_job(tick, &ids, jobs[i]);
     return migration_state_load_options(db, arena, ids.migrations,
                                         unique(ids.migrations, ids.migration_count),
                                         &material->options, &material->option_count, err) &&
@@ -138,8 +139,10 @@ static void put_migration(struct tick *tick, const struct job *job, const struct
     const struct migration_fact *fact = &job->migration->fact;
     const struct inventory_vm *vm =
         find_by_id(material->vms, material->vm_count, sizeof *material->vms, &fact->vm_id);
-    const struct migration_option *option =
-        find_by_id(material->options, material->option_count, sizeof *material->options, &fact->id);
+    const struct migration_option *option = map_find(&tick->options, &fact->id);
+    if (option == NULL)
+        option = find_by_id(material->options, material->option_count, sizeof *material->options,
+                            &fact->id);
     if (vm != NULL)
         assign->vm = codec_vm_to(tick->arena, &vm->vm);
     if (option != NULL) {

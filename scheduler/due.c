@@ -35,11 +35,14 @@ static bool follow_backlog(struct tick *tick, size_t taken, bool has_more, struc
 bool due_take_migrations(struct tick *tick, size_t most, size_t *ret_taken, struct error *err)
 {
     struct migration_fact *facts;
+    struct migration_option *options;
     size_t count;
     if (!migration_state_load_due(tick->scheduler->db, tick->arena, tick->now_us, most, &facts,
-                                  &count, err))
+                                  &options, &count, err))
         return false;
     for (size_t i = 0; i < count; i++) {
+        if (options[i].options_json != NULL)
+            map_put(&tick->options, &options[i].id, &options[i]);
         struct migration *migration = visit(tick, &facts[i]);
         if (tick->now_us > facts[i].due_at)
             metric_observe_us(&gauge_queue_time, tick->now_us - facts[i].due_at);
@@ -108,10 +111,11 @@ static bool shelve_job(struct tick *tick, const struct error *reason, struct err
 static bool shelve_migration(struct tick *tick, const struct error *reason, struct error *err)
 {
     struct migration_fact *facts;
+    struct migration_option *options;
     size_t count;
     uint64_t due_at = tick->now_us + SHELVED_US;
-    if (!migration_state_load_due(tick->scheduler->db, tick->arena, tick->now_us, 1, &facts, &count,
-                                  err))
+    if (!migration_state_load_due(tick->scheduler->db, tick->arena, tick->now_us, 1, &facts,
+                                  &options, &count, err))
         return false;
     if (count == 0)
         return true;

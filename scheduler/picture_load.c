@@ -123,19 +123,18 @@ static void place_loaded(const struct scheduler *scheduler, struct picture *pict
     }
 }
 
-static bool load_jobs(struct scheduler *scheduler, struct picture *picture, enum job_state state,
-                      struct error *err)
+static bool load_jobs(struct scheduler *scheduler, struct picture *picture, struct error *err)
 {
     struct uuid after = {0};
     size_t count = JOBS_AT_ONCE;
     while (count == JOBS_AT_ONCE) {
         CLEANUP(arena_freep) struct arena *arena = arena_new();
         struct job_fact *facts;
-        if (!job_load(scheduler->db, arena, state, &after, JOBS_AT_ONCE, &facts, &count, err))
+        if (!job_load_open(scheduler->db, arena, &after, JOBS_AT_ONCE, &facts, &count, err))
             return false;
         for (size_t i = 0; i < count; i++) {
             struct job *job = picture_add_job(picture, &facts[i]);
-            if (state != JOB_WAITING)
+            if (facts[i].state != JOB_WAITING)
                 place_loaded(scheduler, picture, job, &facts[i]);
             after = facts[i].id;
         }
@@ -235,10 +234,7 @@ bool picture_load(struct scheduler *scheduler, struct error *err)
     struct picture *picture = picture_new(), *old = scheduler->picture;
     bool is_loaded = load_drivers(scheduler, arena, err) &&
                      load_nodes(scheduler, picture, arena, err) &&
-                     load_jobs(scheduler, picture, JOB_WAITING, err) &&
-                     load_jobs(scheduler, picture, JOB_ASSIGNED, err) &&
-                     load_jobs(scheduler, picture, JOB_ACCEPTED, err) &&
-                     load_jobs(scheduler, picture, JOB_FINISHED, err) &&
+                     load_jobs(scheduler, picture, err) &&
                      load_migrations(scheduler, picture, err) && let_wait(scheduler, picture, err);
     if (!is_loaded) {
         picture_free(picture);

@@ -38,6 +38,7 @@ void tick_free(struct tick *tick)
     if (tick == NULL)
         return;
     map_fini(&tick->ledgers);
+    map_fini(&tick->options);
     arena_free(tick->arena);
 }
 

@@ -98,6 +98,7 @@ struct tick {
     TICK_LIST(struct job *) placed; /* whose assignments are to be built */
     TICK_LIST(struct outgoing) outgoing;
 
+    struct map options; /* migration → const struct migration_option, those that were read */
     struct map ledgers; /* owner → struct owner_ledger, those that were read */
 };
 

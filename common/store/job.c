@@ -30,7 +30,7 @@ enum job_state job_state_parse(const char *name)
     "needs_hash, request_json, node_id, node_instance, pool_id, reserved_bytes, "                  \
     "allocated_bytes, created_at, assigned_at, accepted_at, renewed_at, finished_at, outcome, "    \
     "fault_code, fault_text, due_at"
-enum { JOB_WIDTH = 27 };
+enum { JOB_WIDTH = 28 };
 
 static void bind_job(const struct job_fact *job, struct db_value *into)
 {
@@ -62,6 +62,7 @@ static void bind_job(const struct job_fact *job, struct db_value *into)
         bind_fault(job->fault),
         bind_cut(job->fault_text, 1024),
         bind_time(job->due_at),
+        job->state == JOB_CLOSED ? db_null() : db_unsigned(1),
     };
     memcpy(into, row, sizeof row);
 }
@@ -72,8 +73,8 @@ bool job_save(struct db *db, const struct job_fact *const *jobs, size_t count, s
     for (size_t i = 0; i < count; i++)
         bind_job(jobs[i], &values[i * JOB_WIDTH]);
     return db_execute_rows(
-        db, "INSERT INTO jobs (" JOB_COLUMNS ") VALUES ",
-        "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        db, "INSERT INTO jobs (" JOB_COLUMNS ", open) VALUES ",
+        "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         " ON DUPLICATE KEY UPDATE state = VALUES(state), live = VALUES(live),"
         " wanted = VALUES(wanted), attempt = VALUES(attempt), run = VALUES(run),"
         " needs_hash = VALUES(needs_hash), node_id = VALUES(node_id),"
@@ -82,7 +83,7 @@ bool job_save(struct db *db, const struct job_fact *const *jobs, size_t count, s
         " assigned_at = VALUES(assigned_at), accepted_at = VALUES(accepted_at),"
         " renewed_at = VALUES(renewed_at), finished_at = VALUES(finished_at),"
         " outcome = VALUES(outcome), fault_code = VALUES(fault_code),"
-        " fault_text = VALUES(fault_text), due_at = VALUES(due_at)",
+        " fault_text = VALUES(fault_text), due_at = VALUES(due_at), open = VALUES(open)",
         values, JOB_WIDTH, count, NULL, err);
 }
 
@@ -152,14 +153,13 @@ static void read_job(const struct db_rows *rows, size_t row, struct job_fact *jo
     snprintf(job->node_instance, sizeof job->node_instance, "%s", instance ? instance : "");
 }
 
-bool job_load(struct db *db, struct arena *arena, enum job_state state, const struct uuid *after,
-              size_t most, struct job_fact **ret_jobs, size_t *ret_count, struct error *err)
+bool job_load_open(struct db *db, struct arena *arena, const struct uuid *after, size_t most,
+                   struct job_fact **ret_jobs, size_t *ret_count, struct error *err)
 {
     struct db_rows *rows;
-    const struct db_value values[] = {db_text(job_state_name(state)),
-                                      db_bytes(after->bytes, UUID_BYTES), db_unsigned(most)};
+    const struct db_value values[] = {db_bytes(after->bytes, UUID_BYTES), db_unsigned(most)};
     if (!db_query(db, arena,
-                  "SELECT " JOB_COLUMNS " FROM jobs WHERE state = ? AND id > ? ORDER BY id LIMIT ?",
+                  "SELECT " JOB_COLUMNS " FROM jobs WHERE open = 1 AND id > ? ORDER BY id LIMIT ?",
                   values, COUNT_OF(values), &rows, err))
         return false;
     size_t count = db_rows_count(rows);

@@ -49,15 +49,14 @@ struct job_fact {
 };
 
 /* Inserts or replaces whole rows. */
+bool job_save(struct db *db, const struct job_fact *const *jobs, size_t count,
+              struct error *err) MUST_CHECK;
 /* These were accepted, and nothing else of them changed. FAULT_CONFLICT when a row is missing. */
 bool job_accept(struct db *db, const struct uuid *ids, size_t count, uint64_t accepted_at,
                 struct error *err) MUST_CHECK;
-bool job_save(struct db *db, const struct job_fact *const *jobs, size_t count,
-              struct error *err) MUST_CHECK;
-/* Jobs in `state` with ids above `after` in order of id, at most `most`. Texts live in arena. */
-bool job_load(struct db *db, struct arena *arena, enum job_state state, const struct uuid *after,
-              size_t most, struct job_fact **ret_jobs, size_t *ret_count,
-              struct error *err) MUST_CHECK;
+/* Jobs that are not closed with ids above `after`, in order of id. Texts live in arena. */
+bool job_load_open(struct db *db, struct arena *arena, const struct uuid *after, size_t most,
+                   struct job_fact **ret_jobs, size_t *ret_count, struct error *err) MUST_CHECK;
 /* Ids of jobs that are due, in order of due_at. */
 bool job_load_due(struct db *db, struct arena *arena, uint64_t now_us, size_t most,
                   struct uuid **ret_ids, size_t *ret_count, struct error *err) MUST_CHECK;

@@ -8,15 +8,20 @@
 #include "proto/fault.h"
 
 /* The option is read by the database, so that not every options document crosses the wire. */
-#define FACT_SELECT                                                                                \
-    "SELECT m.id, m.project, m.vm_id, m.source_id, m.destination_id, m.on_failure, m.dry_run,"     \
+#define FACT_COLUMNS                                                                               \
+    "m.id, m.project, m.vm_id, m.source_id, m.destination_id, m.on_failure, m.dry_run,"            \
     " m.created_at, JSON_VALUE(m.options_json, '$.reserve_bytes'), s.driver, d.driver,"            \
     " s.labels_json, d.labels_json, v.capacity_bytes, v.id IS NOT NULL AND v.gone_at IS NULL,"     \
     " m.state, m.version, m.attempt, m.job_id, m.node_id, m.needs_hash, m.way, m.fault_code,"      \
     " m.fault_text, m.retries, m.resumes, m.total_bytes, m.done_bytes, m.read_bytes,"              \
-    " m.written_bytes, m.updated_at, m.started_at, m.finished_at, m.due_at"                        \
+    " m.written_bytes, m.updated_at, m.started_at, m.finished_at, m.due_at"
+#define FACT_FROM                                                                                  \
     " FROM migrations m LEFT JOIN sources s ON s.id = m.source_id"                                 \
     " LEFT JOIN destinations d ON d.id = m.destination_id LEFT JOIN vms v ON v.id = m.vm_id "
+#define FACT_SELECT "SELECT " FACT_COLUMNS FACT_FROM
+enum { FACT_WIDTH = 34 };
+/* Longer options of rows that perhaps wait are not worth their way. */
+#define SHORT_OPTIONS ", IF(LENGTH(m.options_json) <= 1024, m.options_json, NULL), m.server_name"
 
 static void read_fact(const struct db_rows *rows, size_t i, struct migration_fact *fact)
 {
@@ -79,15 +84,23 @@ static struct db_value *bind_ids(struct arena *arena, const struct uuid *ids, si
 }
 
 bool migration_state_load_due(struct db *db, struct arena *arena, uint64_t now_us, size_t most,
-                              struct migration_fact **ret_rows, size_t *ret_count,
+                              struct migration_fact **ret_rows,
+                              struct migration_option **ret_options, size_t *ret_count,
                               struct error *err)
 {
     struct db_rows *rows;
     const struct db_value values[] = {db_unsigned(now_us), db_unsigned(most)};
-    if (!db_query(db, arena, FACT_SELECT "WHERE m.due_at <= ? ORDER BY m.due_at, m.id LIMIT ?",
+    if (!db_query(db, arena,
+                  "SELECT " FACT_COLUMNS SHORT_OPTIONS FACT_FROM
+                  "WHERE m.due_at <= ? ORDER BY m.due_at, m.id LIMIT ?",
                   values, COUNT_OF(values), &rows, err))
         return false;
     give_facts(arena, rows, ret_rows, ret_count);
+    *ret_options = arena_calloc(arena, *ret_count + 1, sizeof **ret_options);
+    for (size_t i = 0; i < *ret_count; i++)
+        (*ret_options)[i] =
+            (struct migration_option){(*ret_rows)[i].id, db_rows_text(rows, i, FACT_WIDTH),
+                                      db_rows_text(rows, i, FACT_WIDTH + 1)};
     return true;
 }
 

@@ -39,9 +39,16 @@ struct migration_fact {
 /* How many are due, counted up to `most`. */
 bool migration_state_count_due(struct db *db, uint64_t now_us, size_t most, size_t *ret_count,
                                struct error *err) MUST_CHECK;
-/* What is due, longest due first. */
+struct migration_option {
+    struct uuid id;
+    const char *options_json;
+    const char *server_name;
+};
+/* What is due, longest due first. As many options, most of which are needed at once: long ones have no
+ * options_json, and are to be asked for. */
 bool migration_state_load_due(struct db *db, struct arena *arena, uint64_t now_us, size_t most,
-                              struct migration_fact **ret_rows, size_t *ret_count,
+                              struct migration_fact **ret_rows,
+                              struct migration_option **ret_options, size_t *ret_count,
                               struct error *err) MUST_CHECK;
 bool migration_state_load(struct db *db, struct arena *arena, const struct uuid *ids, size_t count,
                           struct migration_fact **ret_rows, size_t *ret_count,
@@ -73,11 +80,6 @@ struct migration_disk_fact {
 bool migration_disk_save(struct db *db, const struct migration_disk_fact *disks, size_t count,
                          struct error *err) MUST_CHECK;
 
-struct migration_option {
-    struct uuid id;
-    const char *options_json;
-    const char *server_name;
-};
 bool migration_state_load_options(struct db *db, struct arena *arena, const struct uuid *ids,
                                   size_t count, struct migration_option **ret_options,
                                   size_t *ret_count, struct error *err) MUST_CHECK;

@@ -273,6 +273,7 @@ CREATE TABLE IF NOT EXISTS jobs (
   wish_id        BINARY(16) NULL,                       -- the wish that asked for it
   state          VARCHAR(16) CHARACTER SET ascii NOT NULL, -- waiting, assigned, accepted, finished, closed
   live           TINYINT UNSIGNED NULL,                 -- 1 until its result is stored, then NULL
+  open           TINYINT UNSIGNED NULL,                 -- 1 until it is closed, then NULL
   wanted         VARCHAR(16) CHARACTER SET ascii NOT NULL DEFAULT 'go',
   attempt        INT UNSIGNED NOT NULL DEFAULT 0,
   run            INT UNSIGNED NOT NULL DEFAULT 0,
@@ -294,7 +295,7 @@ CREATE TABLE IF NOT EXISTS jobs (
   due_at         BIGINT UNSIGNED NULL,
   UNIQUE KEY one_live (owner_kind, owner_id, live),     -- finds an owner's jobs too
   KEY by_node (node_id, live, id),
-  KEY by_state (state, id),
+  KEY by_open (open, id),                               -- states change often: none stands in an index
   KEY by_due (due_at, id)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 

@@ -12,6 +12,9 @@ from tests.guts_platform import ENVIRONMENT, program
 # A thousand nodes that have just come keep the broker busy for a second more (1.1 cores in the first
 # half, 0.4 in the second, then 0.1): a wait for it is no part of a call's answer.
 SETTLE = 2.0
+# The first to be accepted is one of the first made: what else there is costs no time.
+FIRST = ("SELECT 1 FROM (SELECT state FROM jobs WHERE open = 1 ORDER BY id LIMIT 50) first "
+         "WHERE state = 'accepted' LIMIT 1")
 
 
 class FirstAccepted(threading.Thread):
@@ -27,7 +30,7 @@ class FirstAccepted(threading.Thread):
         with self.world.connect() as connection, connection.cursor() as cursor:
             self.ready.set()
             while time.monotonic() < end:
-                if cursor.execute("SELECT 1 FROM jobs WHERE state = 'accepted' LIMIT 1"):
+                if cursor.execute(FIRST):
                     self.at = time.monotonic()
                     return
                 time.sleep(0.001)

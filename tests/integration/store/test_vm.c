@@ -171,6 +171,9 @@ static bool plain(const char *project, const char *const *texts, size_t count)
     return told;
 }
 
+#define ODD "a \"quoted\" \\ back\tslash \xf0\x9f\x98\x80 \xc3\xa9"
+#define ODD_IN_SQL "a \"quoted\" \\\\ back\tslash \xf0\x9f\x98\x80 \xc3\xa9"
+
 static void plain_are_those_that_name_one_vm_each(void **state)
 {
     world_ends();
@@ -179,6 +182,7 @@ static void plain_are_those_that_name_one_vm_each(void **state)
     world_vm("red", "twin");
     world_vm("red", "trailing ");
     world_vm("red", "Case");
+    world_vm("red", ODD_IN_SQL);
     world_sql("UPDATE vms SET gone_at = 7 WHERE id = %s", world_hex(&gone));
     const char *by_id = arena_strdup(world.arena, UUID_TEXT(&twin)),
                *gone_id = arena_strdup(world.arena, UUID_TEXT(&gone)),
@@ -201,6 +205,8 @@ static void plain_are_those_that_name_one_vm_each(void **state)
         {{"trailing ", "trailing"}, 2, false},
         {{"case"}, 1, false},
         {{"x' OR '1' = '1"}, 1, false},
+        {{ODD, "web"}, 2, true},
+        {{"\"],[\"web"}, 1, false},
         {{"00000000-0000-7000-8000-000000000000"}, 1, false},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
