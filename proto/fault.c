@@ -336,6 +336,14 @@ const struct fault FAULT_SERVER_EXISTS = {
     .title = "A server of this name is at the destination",
     .hint = "Choose another name for the server, or remove the one that is there.",
 };
+const struct fault FAULT_SERVER_FAILED = {
+    .code = "server_failed",
+    .retry = RETRY_NEVER,
+    .http_status = 502,
+    .title = "The destination could not build the server",
+    .hint =
+        "The text holds its reason: often no host with room, or a volume that cannot be attached.",
+};
 const struct fault FAULT_DIGEST_MISMATCH = {
     .code = "digest_mismatch",
     .retry = RETRY_AGAIN,
@@ -418,6 +426,7 @@ const struct fault *const fault_table[] = {
     &FAULT_SECRETS_NEEDED,
     &FAULT_SECURITY_GROUP_NOT_FOUND,
     &FAULT_SERVER_EXISTS,
+    &FAULT_SERVER_FAILED,
     &FAULT_SERVER_NAME_INVALID,
     &FAULT_SERVICE_MISSING,
     &FAULT_SOURCE_CHANGED,

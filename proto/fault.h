@@ -65,6 +65,7 @@ extern const struct fault FAULT_DESTINATION_CREDENTIALS;
 extern const struct fault FAULT_DESTINATION_REFUSED;
 extern const struct fault FAULT_PREFLIGHT_FAILED; /* lists all that would fail */
 extern const struct fault FAULT_SERVER_EXISTS;    /* the name is taken at the destination */
+extern const struct fault FAULT_SERVER_FAILED;    /* the destination could not build it */
 extern const struct fault FAULT_DIGEST_MISMATCH;  /* what arrived is not what was sent */
 extern const struct fault FAULT_BOOT_FAILED;      /* the guest did not come up in time */
 extern const struct fault FAULT_COPY_STALLED;     /* the source gives no bytes */

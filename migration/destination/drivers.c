@@ -9,6 +9,7 @@
 const struct destination_driver *const destination_drivers[] = {
     &fake_destination,
     &destination_local,
+    &openstack_destination,
     NULL,
 };
 const size_t destination_driver_count = COUNT_OF(destination_drivers) - 1;

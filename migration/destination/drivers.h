@@ -9,5 +9,6 @@
 #include "migration/destination/destination.h"
 
 extern const struct destination_driver fake_destination;
+extern const struct destination_driver openstack_destination;
 
 #endif

@@ -5,7 +5,7 @@
 
 #include "proto/fault.h"
 
-const struct setting openstack_options[] = {
+const struct setting openstack_options[OPENSTACK_OPTION_COUNT] = {
     {.name = "flavor",
      .type = SETTING_TEXT,
      .catalog = "flavor",
@@ -130,7 +130,6 @@ const struct setting openstack_options[] = {
      .most = 86400,
      .help = "how long the server may take to become ACTIVE"},
 };
-const size_t openstack_option_count = COUNT_OF(openstack_options);
 
 /* -- reading ---------------------------------------------------------------------------------------- */
 
@@ -268,7 +267,7 @@ static bool is_choice(const char *choices, const char *value)
 
 static void check_declared(struct reading *reading)
 {
-    for (size_t i = 0; i < openstack_option_count; i++) {
+    for (size_t i = 0; i < OPENSTACK_OPTION_COUNT; i++) {
         const struct setting *one = &openstack_options[i];
         if (one->choices != NULL &&
             !is_choice(one->choices, settings_text(reading->settings, one->name))) {

@@ -12,8 +12,8 @@
 #include "migration/setting.h"
 #include "proto/vm.h"
 
-extern const struct setting openstack_options[];
-extern const size_t openstack_option_count;
+#define OPENSTACK_OPTION_COUNT 29
+extern const struct setting openstack_options[OPENSTACK_OPTION_COUNT];
 
 #define OPENSTACK_EXTRA_VOLUMES_MOST 32
 #define OPENSTACK_METADATA_MOST 128

@@ -44,4 +44,9 @@ bool disk_qcow2_create(const struct disk_qcow2_plan *plan, struct disk **ret_dis
 bool disk_qcow2_reopen(const struct disk_qcow2_plan *plan, struct disk **ret_disk,
                        struct error *err) MUST_CHECK;
 
+/* qcow2 within another disk (random, or sequential: then read it in order), version 2 or 3, without a
+ * backing file, clusters compressed or not; read only. Shares no code with the writers. Takes `file`, also
+ * on failure. FAULT_DISK_INVALID, FAULT_DISK_UNSUPPORTED. Memory: 16 clusters of tables. */
+bool disk_qcow2_read_open(struct disk *file, struct disk **ret_disk, struct error *err) MUST_CHECK;
+
 #endif

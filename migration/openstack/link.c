@@ -12,7 +12,7 @@
     {                                                                                              \
         .name = #field, .type = SETTING_TEXT, .secret = true, .help = words                        \
     }
-const struct setting link_settings[] = {
+const struct setting link_settings[LINK_SETTING_COUNT] = {
     {.name = "auth_url",
      .type = SETTING_URL,
      .required = true,
@@ -54,7 +54,6 @@ const struct setting link_settings[] = {
     SECRET_HELP(token, "instead of a password"),
     SECRET_HELP(application_credential_secret, "of the application credential"),
 };
-const size_t link_setting_count = COUNT_OF(link_settings);
 
 /* -- settings ------------------------------------------------------------------------------------------ */
 

@@ -13,8 +13,8 @@
 #include "migration/setting.h"
 #include "migration/work.h"
 
-extern const struct setting link_settings[];
-extern const size_t link_setting_count;
+#define LINK_SETTING_COUNT 21
+extern const struct setting link_settings[LINK_SETTING_COUNT];
 
 struct link {
     struct work *work;

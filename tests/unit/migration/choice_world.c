@@ -106,7 +106,7 @@ void world_choose(struct world *world, const char *options)
     json_t *values = json_loads(options, 0, NULL);
     assert_non_null(values);
     settings_free(world->settings);
-    if (!settings_new(openstack_options, openstack_option_count, values, NULL, &world->settings,
+    if (!settings_new(openstack_options, OPENSTACK_OPTION_COUNT, values, NULL, &world->settings,
                       &err) ||
         !openstack_options_read(world->settings, world->arena, &world->options, &err))
         fail_msg("%s", err.text);

@@ -26,7 +26,7 @@ static struct settings *take(const char *text)
     struct error err;
     json_t *values = json_loads(text, 0, NULL);
     assert_non_null(values);
-    if (!settings_new(openstack_options, openstack_option_count, values, NULL, &settings, &err))
+    if (!settings_new(openstack_options, OPENSTACK_OPTION_COUNT, values, NULL, &settings, &err))
         fail_msg("%s", err.text);
     json_decref(values);
     return settings;

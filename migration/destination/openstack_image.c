@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Disks as images: a stream of known length goes straight into Glance, under an id that follows from the
+ * migration, the attempt, the disk and the round.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "common/base/clock.h"
+#include "migration/destination/openstack_inner.h"
+#include "migration/destination/openstack_words.h"
+#include "migration/disk/qcow2.h"
+
+#define TOKEN_VALID_MS (30u * 60 * 1000) /* wanted at the start of an upload */
+#define SETTLE_MOST_MS (10u * 60 * 1000) /* from the last byte to "active" */
+#define CONTENT_TYPE "Content-Type: application/octet-stream"
+
+/* -- the upload as a sink ----------------------------------------------------------------------------- */
+
+static bool feed(void *context, const void *data, size_t length, struct error *err)
+{
+    struct openstack_upload *upload = context;
+    if (http_upload_write(upload->upload, data, length, err))
+        return true;
+    if (err->fault == &FAULT_DENIED || err->fault == &FAULT_NOT_FOUND)
+        err->fault =
+            &FAULT_IO; /* an expired token, a restarted service: it may pass another time */
+    return error_prefix(err, "the upload of image %s broke", upload->image_id);
+}
+
+void openstack_upload_drop(struct openstack_upload *upload)
+{
+    struct error ignored;
+    if (upload->upload != NULL && !http_upload_end(upload->upload, &ignored))
+        upload->upload = NULL; /* its image is no whole one: undoing removes it */
+    disk_sink_digest_free(upload->digest);
+    *upload = (struct openstack_upload){.upload = NULL};
+}
+
+static bool may_connect(void *context, const struct sockaddr *address)
+{
+    const struct openstack *self = context;
+    const char *url = NULL;
+    struct error ignored;
+    return openstack_endpoint(self->session, "image", &url, &ignored) &&
+           openstack_allows(self->session, url, address);
+}
+
+static bool file_plan(struct openstack *self, const char *id, struct http_plan *ret_plan,
+                      const char *headers[3], struct error *err)
+{
+    const char *base, *token;
+    const struct cloud *cloud = &self->link->cloud;
+    if (!openstack_endpoint(self->session, "image", &base, err) ||
+        !openstack_token(self->session, TOKEN_VALID_MS, &token, err))
+        return false;
+    headers[0] = openstack_text(self, "X-Auth-Token: %s", token);
+    headers[1] = CONTENT_TYPE;
+    headers[2] = NULL;
+    *ret_plan = (struct http_plan){
+        .url = openstack_text(self, "%s/images/%s/file", base, id),
+        .may_connect = may_connect,
+        .may_connect_context = self,
+        .headers = headers,
+        .ca_file = cloud->cacert,
+        .cert = cloud->cert,
+        .key = cloud->key,
+        .insecure = cloud->insecure,
+        .idle_seconds = 120,
+    };
+    return true;
+}
+
+/* -- the image ------------------------------------------------------------------------------------------ */
+
+static json_t *describe(const struct openstack *self, const struct destination_plan *plan,
+                        const char *key, const char *id, bool raw, size_t index)
+{
+    json_t *image = openstack_mark_new(self, plan, key);
+    CLEANUP(xfreep) char *name = xasprintf("%s-disk%zu", plan->server_name, index);
+    json_object_set_new(image, "id", json_string(id));
+    json_object_set_new(image, "name", json_string(name));
+    json_object_set_new(image, "disk_format", json_string(raw ? "raw" : "qcow2"));
+    json_object_set_new(image, "container_format", json_string("bare"));
+    json_object_set_new(image, "visibility", json_string("private"));
+    openstack_words_put(image, plan->vm, &self->options);
+    return image;
+}
+
+static bool image_get(struct openstack *self, const char *id, json_t **ret_image, struct error *err)
+{
+    CLEANUP(xfreep) char *path = xasprintf("/images/%s", id);
+    return openstack_get(self->session, "image", path, NULL, NULL, ret_image, err);
+}
+
+static const char *text_of(const json_t *object, const char *name)
+{
+    const char *text = json_string_value(json_object_get(object, name));
+    return text != NULL ? text : "";
+}
+
+/* The id is taken: by a call of ours that broke, or for ever, since it was deleted. */
+static bool is_ours_and_empty(struct openstack *self, const char *id, const char *key, bool *ret_is,
+                              struct error *err)
+{
+    json_t *image = NULL;
+    *ret_is = false;
+    if (!image_get(self, id, &image, err))
+        return err->fault == &FAULT_NOT_FOUND;
+    *ret_is = strcmp(text_of(image, "guts_key"), key) == 0 &&
+              strcmp(text_of(image, "guts_migration"), UUID_TEXT(work_owner(self->work))) == 0 &&
+              strcmp(text_of(image, "status"), "queued") == 0;
+    json_decref(image);
+    return true;
+}
+
+static bool image_post(struct openstack *self, const json_t *image, const char *id, const char *key,
+                       struct error *err)
+{
+    struct openstack_call call = {
+        .method = "POST", .service = "image", .path = "/images", .body = image};
+    bool ours;
+    for (unsigned i = 0;; i++) {
+        if (openstack_call(self->session, &call, NULL, err))
+            return true;
+        struct error why = *err;
+        if (why.fault != &FAULT_CONFLICT && why.fault != &FAULT_UNCERTAIN)
+            return false;
+        if (!is_ours_and_empty(self, id, key, &ours, err))
+            return false;
+        if (ours)
+            return true;
+        *err = why;
+        if (why.fault == &FAULT_CONFLICT) /* deleted by a later attempt: this one is late */
+            return error_set(err, &FAULT_FENCED, "image %s was made and deleted before: %s", id,
+                             why.text);
+        if (i == 2 || !work_wait_ms(self->work, 2000, err) || !work_fence(self->work, err))
+            return false;
+    }
+}
+
+/* -- rounds ------------------------------------------------------------------------------------------------ */
+
+static bool is_of_disk(const struct openstack *self, const struct ledger_entry *entry, size_t index,
+                       struct openstack_key *ret_key)
+{
+    char place[32];
+    snprintf(place, sizeof(place), "disk%zu", index);
+    return entry->end == END_DESTINATION && strcmp(entry->kind, "image") == 0 &&
+           openstack_key_parse(entry->key, ret_key) && strcmp(ret_key->place, place) == 0 &&
+           ret_key->attempt == work_token(self->work)->attempt;
+}
+
+const struct ledger_entry *openstack_image_entry(const struct openstack *self, size_t index)
+{
+    const struct ledger_entry *found = NULL;
+    struct openstack_key key;
+    for (size_t i = 0; i < work_ledger_count(self->work); i++) {
+        const struct ledger_entry *entry = work_ledger_get(self->work, i);
+        if (is_of_disk(self, entry, index, &key) && ledger_state_is_open(entry->state))
+            found = entry;
+    }
+    return found;
+}
+
+/* What an earlier round of this attempt left is no whole image: it goes. */
+static bool clear_rounds(struct openstack *self, size_t index, unsigned *ret_round,
+                         struct error *err)
+{
+    const struct ledger_entry *entry;
+    struct openstack_key key;
+    unsigned count = 0;
+    bool found;
+    while ((entry = openstack_image_entry(self, index)) != NULL) {
+        char id[UUID_TEXT_SIZE];
+        openstack_image_id(work_owner(self->work), entry->key, id);
+        if (!work_fence(self->work, err) || !openstack_image_delete(self, id, &found, err) ||
+            !work_settle(self->work, entry, found ? LEDGER_UNDONE : LEDGER_NOT_FOUND, "", err))
+            return false;
+        work_note(self->work,
+                  "disk %zu: the upload of image %s had not come to its end; it begins anew", index,
+                  id);
+    }
+    for (size_t i = 0; i < work_ledger_count(self->work); i++)
+        count += is_of_disk(self, work_ledger_get(self->work, i), index, &key);
+    *ret_round = count;
+    return true;
+}
+
+static bool image_make(struct openstack *self, const struct destination_plan *plan, size_t index,
+                       bool raw, struct error *err)
+{
+    struct openstack_upload *upload = &self->uploads[index];
+    struct openstack_key key = {.attempt = work_token(self->work)->attempt};
+    const struct ledger_entry *stored = NULL;
+    char text[OPENSTACK_KEY_SIZE];
+    snprintf(key.place, sizeof(key.place), "disk%zu", index);
+    if (!clear_rounds(self, index, &key.round, err))
+        return false;
+    openstack_key_format(&key, text);
+    openstack_image_id(work_owner(self->work), text, upload->image_id);
+    struct ledger_entry entry = {
+        .end = END_DESTINATION, .kind = "image", .key = text, .prior_json = ""};
+    if (!work_intend(self->work, &entry, &stored, err) || !work_fence(self->work, err))
+        return false;
+    json_t *image = describe(self, plan, text, upload->image_id, raw, index);
+    bool good = image_post(self, image, upload->image_id, text, err);
+    json_decref(image);
+    return good && work_made(self->work, stored, upload->image_id, err);
+}
+
+/* -- begin ---------------------------------------------------------------------------------------------------- */
+
+static bool open_stream(struct openstack *self, struct openstack_upload *upload,
+                        struct destination_disk *disk, uint64_t size_bytes, struct error *err)
+{
+    upload->digest = disk_sink_digest_new((struct disk_sink){feed, upload});
+    struct disk_sink sink = disk_sink_digest_sink(upload->digest);
+    if (!upload->raw)
+        return disk_qcow2_stream_open(disk->from, sink, work_directory(self->work), &disk->disk,
+                                      &upload->stream_bytes, err);
+    disk->disk = disk_raw_stream_new(size_bytes, sink);
+    upload->stream_bytes = size_bytes;
+    return true;
+}
+
+bool openstack_disk_begin(struct destination *destination, const struct destination_plan *plan,
+                          size_t index, uint64_t size_bytes, struct destination_disk *ret_disk,
+                          struct error *err)
+{
+    struct openstack *self = (struct openstack *)destination;
+    struct openstack_upload *upload = &self->uploads[index];
+    struct destination_disk disk = {.from = ret_disk->from, .reads_as_zero = true};
+    struct http_plan http;
+    const char *headers[3];
+    openstack_upload_drop(upload);
+    if (!openstack_want(self, plan, err))
+        return false;
+    /* The tables of qcow2 come first: they must be known before a sequential disk is read. */
+    upload->raw =
+        strcmp(self->choice.image_format, "raw") == 0 || disk_access(disk.from) == DISK_SEQUENTIAL;
+    if (!image_make(self, plan, index, upload->raw, err) ||
+        !open_stream(self, upload, &disk, size_bytes, err))
+        return error_prefix(err, "disk %zu", index);
+    if (!file_plan(self, upload->image_id, &http, headers, err) ||
+        !http_upload_begin(&http, upload->stream_bytes, &upload->upload, err)) {
+        disk_close(disk.disk);
+        return false;
+    }
+    *ret_disk = disk;
+    return true;
+}
+
+/* -- end ------------------------------------------------------------------------------------------------------- */
+
+static bool await_active(struct openstack *self, const char *id, json_t **ret_image,
+                         struct error *err)
+{
+    uint64_t until_ms = clock_mono_ms() + SETTLE_MOST_MS;
+    for (unsigned i = 0; clock_mono_ms() < until_ms; i++) {
+        json_t *image = NULL;
+        if (!image_get(self, id, &image, err))
+            return false;
+        const char *status = text_of(image, "status");
+        if (strcmp(status, "active") == 0) {
+            *ret_image = image;
+            return true;
+        }
+        bool waits = strcmp(status, "saving") == 0 || strcmp(status, "importing") == 0 ||
+                     strcmp(status, "uploading") == 0;
+        if (!waits) {
+            error_set(err, &FAULT_IO, "image %s became \"%s\" instead of \"active\"", id, status);
+            json_decref(image);
+            return false;
+        }
+        json_decref(image);
+        if (!work_wait_ms(self->work, i < 10 ? 200 : 2000, err))
+            return false;
+    }
+    return error_set(err, &FAULT_TIMEOUT, "image %s did not become active", id);
+}
+
+/* Transport: what was sent is what Glance holds. */
+static bool compare(const struct openstack_upload *upload, const json_t *image, const char *digest,
+                    json_t *evidence, struct error *err)
+{
+    const char *algorithm = text_of(image, "os_hash_algo"), *hash = text_of(image, "os_hash_value");
+    uint64_t size = (uint64_t)json_integer_value(json_object_get(image, "size"));
+    json_object_set_new(evidence, "image", json_string(upload->image_id));
+    json_object_set_new(evidence, "format", json_string(upload->raw ? "raw" : "qcow2"));
+    json_object_set_new(evidence, "stream_bytes", json_integer((json_int_t)upload->stream_bytes));
+    json_object_set_new(evidence, "sha512", json_string(digest));
+    json_object_set_new(evidence, "os_hash_algo", json_string(algorithm));
+    json_object_set_new(evidence, "os_hash_value", json_string(hash));
+    if (size != upload->stream_bytes)
+        return error_set(err, &FAULT_DIGEST_MISMATCH, "image %s has %llu bytes, %llu were sent",
+                         upload->image_id, (unsigned long long)size,
+                         (unsigned long long)upload->stream_bytes);
+    if (strcmp(algorithm, "sha512") == 0 && strcmp(hash, digest) != 0)
+        return error_set(err, &FAULT_DIGEST_MISMATCH,
+                         "image %s: Glance's sha512 is not that of what was sent",
+                         upload->image_id);
+    return true;
+}
+
+/* Glance's bytes, read by none of the code that wrote them. */
+static bool open_reader(struct openstack *self, const struct openstack_upload *upload,
+                        struct disk **ret_disk, struct error *err)
+{
+    struct http_plan plan;
+    const char *headers[3];
+    struct disk *file = NULL;
+    if (!file_plan(self, upload->image_id, &plan, headers, err))
+        return false;
+    headers[1] = NULL; /* it has no body */
+    if (!disk_http_open(&plan, &file, err))
+        return false;
+    if (!upload->raw)
+        return disk_qcow2_read_open(file, ret_disk, err);
+    *ret_disk = file;
+    return true;
+}
+
+/* An answer that was lost on its way may have been a good one: the image tells. */
+static bool end_upload(struct openstack_upload *upload, struct error *err)
+{
+    struct http_upload *request = upload->upload;
+    upload->upload = NULL;
+    if (http_upload_end(request, err) || err->fault == &FAULT_UNCERTAIN)
+        return true;
+    if (err->fault == &FAULT_DENIED || err->fault == &FAULT_NOT_FOUND)
+        err->fault = &FAULT_IO;
+    return error_prefix(err, "the upload of image %s broke", upload->image_id);
+}
+
+bool openstack_disk_end(struct destination *destination, const struct destination_plan *plan,
+                        size_t index, const struct copy_digests *digests,
+                        struct copy_control *control, json_t *evidence, struct error *err)
+{
+    struct openstack *self = (struct openstack *)destination;
+    struct openstack_upload *upload = &self->uploads[index];
+    char digest[DISK_SINK_DIGEST_TEXT_SIZE], content[COPY_DIGEST_TEXT_SIZE];
+    json_t *image = NULL;
+    if (!openstack_want(self, plan, err) || !end_upload(upload, err))
+        return false;
+    disk_sink_digest_text(upload->digest, digest);
+    bool good = await_active(self, upload->image_id, &image, err) &&
+                compare(upload, image, digest, evidence, err);
+    json_decref(image);
+    if (!good)
+        return false;
+    if (self->options.verify_content) {
+        CLEANUP(disk_closep) struct disk *disk = NULL;
+        if (!open_reader(self, upload, &disk, err) || !copy_verify(disk, digests, control, err))
+            return error_prefix(err, "image %s, read again", upload->image_id);
+        json_object_set_new(evidence, "reader", json_string("Glance, and a reader of qcow2"));
+    }
+    copy_digests_text(digests, content);
+    json_object_set_new(evidence, self->options.verify_content ? "content" : "sent",
+                        json_string(content));
+    openstack_upload_drop(upload);
+    return true;
+}
+
+bool openstack_image_delete(struct openstack *self, const char *id, bool *ret_found,
+                            struct error *err)
+{
+    CLEANUP(xfreep) char *path = xasprintf("/images/%s", id);
+    return openstack_remove(self, "image", path, ret_found, err);
+}
