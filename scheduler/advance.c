@@ -315,8 +315,8 @@ void advance_finished(struct tick *tick, struct job *job, const struct job_end *
     job->fact.finished_at = tick->now_us;
     job->fact.due_at = 0;
     tick_touch_job(tick, job);
-    if (end->outcome != OUTCOME_IS_DONE)
-        tick_interrupt_steps(tick, job);
+    if (end->outcome != OUTCOME_IS_DONE || job->runs_step)
+        tick_close_steps(tick, job, end->outcome == OUTCOME_IS_DONE);
     if (job->migration != NULL)
         end_migration_job(tick, job, end);
     else if (job->fact.owner_kind == OWNER_SOURCE || job->fact.owner_kind == OWNER_DESTINATION)
@@ -342,7 +342,7 @@ void advance_requeue(struct tick *tick, struct job *job, const struct fault *fau
         advance_finished(tick, job, &end);
         return;
     }
-    tick_interrupt_steps(tick, job);
+    tick_close_steps(tick, job, false);
     job->fact.state = JOB_WAITING;
     job->fact.node_id = job->fact.pool_id = (struct uuid){0};
     job->fact.node_instance[0] = '\0';

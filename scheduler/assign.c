@@ -6,6 +6,7 @@
 
 #include "proto/fault.h"
 #include "scheduler/advance.h"
+#include "scheduler/leadership.h"
 
 /* At most: tag and length around an assignment; the message's other fields. */
 #define ASSIGNMENT_FRAME_BYTES 6
@@ -378,6 +379,15 @@ static bool take_returned(struct tick *tick, struct error *err)
     return true;
 }
 
+/* For how long the node's answer has been able to reach us. */
+static uint64_t could_be_accepted_ms(const struct tick *tick, const struct job *job)
+{
+    uint64_t assigned_at = job->fact.assigned_at;
+    uint64_t waited_ms = tick->now_us > assigned_at ? (tick->now_us - assigned_at) / 1000 : 0;
+    uint64_t heard_ms = tick->now_ms - leadership_hears_since_ms(tick->scheduler);
+    return waited_ms < heard_ms ? waited_ms : heard_ms;
+}
+
 bool assign_sweep(struct tick *tick, struct error *err)
 {
     const struct scheduler_settings *settings = tick->scheduler->settings;
@@ -388,9 +398,7 @@ bool assign_sweep(struct tick *tick, struct error *err)
         struct job *job = LIST_ITEM(at, struct job, sent_link);
         if (tick->now_ms - job->sent_ms < settings->resend_ms)
             break; /* the list is in order of sending */
-        uint64_t waited_us =
-            tick->now_us > job->fact.assigned_at ? tick->now_us - job->fact.assigned_at : 0;
-        if (waited_us / 1000 >= settings->takeover_ms) {
+        if (could_be_accepted_ms(tick, job) >= settings->takeover_ms) {
             if (!tick_read_ledgers(tick, &job->fact.owner_id, 1, err))
                 return false;
             advance_requeue(tick, job, &FAULT_NODE_LOST, "the node did not accept it in time", 0);

@@ -32,3 +32,10 @@ bool broker_watch_is_gone(struct broker_watch *watch, const struct bus_stats *st
     return watch->was_there && watch->asked_ms != 0 &&
            now_ms - watch->asked_ms >= timeout_ms - timeout_ms / 3;
 }
+
+bool broker_watch_hears(const struct broker_watch *watch, const struct bus_stats *stats,
+                        uint64_t now_ms, uint64_t timeout_ms)
+{
+    return watch->was_there && stats->consuming && !stats->blocked &&
+           now_ms - watch->seen_ms < timeout_ms;
+}

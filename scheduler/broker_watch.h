@@ -27,4 +27,9 @@ void broker_watch_begin(struct broker_watch *watch, const struct bus_stats *stat
 bool broker_watch_is_gone(struct broker_watch *watch, const struct bus_stats *stats,
                           uint64_t now_ms, uint64_t timeout_ms, bool *ret_probe);
 
+/* Whether what others say can come through now: while it cannot, their silence says nothing of them.
+ * Asked after broker_watch_is_gone, with the same words. */
+bool broker_watch_hears(const struct broker_watch *watch, const struct bus_stats *stats,
+                        uint64_t now_ms, uint64_t timeout_ms);
+
 #endif

@@ -77,10 +77,10 @@ uint64_t decide_backoff_ms(uint32_t retries, uint64_t first_ms, uint64_t most_ms
     return bound / 2 + clock_backoff_ms(0, bound / 2, bound / 2);
 }
 
-bool decide_is_lost(uint64_t now_ms, uint64_t heard_ms, uint64_t term_begun_ms,
+bool decide_is_lost(uint64_t now_ms, uint64_t heard_ms, uint64_t hears_since_ms,
                     uint64_t takeover_ms)
 {
-    uint64_t since = heard_ms > term_begun_ms ? heard_ms : term_begun_ms;
+    uint64_t since = heard_ms > hears_since_ms ? heard_ms : hears_since_ms;
     return now_ms > since && now_ms - since >= takeover_ms;
 }
 

@@ -41,9 +41,9 @@ enum decision decide(const struct decide_view *view);
 /* Another attempt: doubling back-off with full jitter, at least half of its bound. */
 uint64_t decide_backoff_ms(uint32_t retries, uint64_t first_ms, uint64_t most_ms);
 
-/* Takeover is due: counted from the last renewal that was committed, or from the start of the term,
- * whichever is later. All by our monotonic clock. */
-bool decide_is_lost(uint64_t now_ms, uint64_t heard_ms, uint64_t term_begun_ms,
+/* Takeover is due: counted from the last renewal that was committed, or from when others can be heard
+ * (the start of the term, the return of the broker), whichever is later. All by our monotonic clock. */
+bool decide_is_lost(uint64_t now_ms, uint64_t heard_ms, uint64_t hears_since_ms,
                     uint64_t takeover_ms);
 
 /* The verdict on a write to the ledger, by the job as it stands. */

@@ -190,10 +190,12 @@ static void apply_steps(struct tick *tick, struct job *job, const Guts__V1__JobR
     if (report->n_steps == 0 || hash == job->steps_hash)
         return;
     job->steps_hash = hash;
+    job->runs_step = false;
     for (size_t i = 0; i < report->n_steps; i++) {
         const Guts__V1__StepReport *step = report->steps[i];
         struct error fault;
         codec_fault(step->fault, &fault);
+        job->runs_step = job->runs_step || step->state == GUTS__V1__STEP_STATE__STEP_STATE_RUNNING;
         *TICK_ADD(tick, &tick->steps) = (struct step_fact){
             .job_id = job->fact.id,
             .attempt = job->fact.attempt,

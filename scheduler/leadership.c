@@ -222,13 +222,22 @@ void leadership_release(struct scheduler *scheduler)
     metric_set(&gauge_leader, 0);
 }
 
+uint64_t leadership_hears_since_ms(const struct scheduler *scheduler)
+{
+    return scheduler->deaf_ms > scheduler->term_begun_ms ? scheduler->deaf_ms
+                                                         : scheduler->term_begun_ms;
+}
+
 bool leadership_keeps_broker(struct scheduler *scheduler)
 {
     struct bus_stats stats;
     bool probe;
     uint64_t now_ms = clock_mono_ms(), timeout_ms = scheduler->settings->leader_timeout_ms;
     bus_stats(scheduler->bus, &stats);
-    if (!broker_watch_is_gone(&scheduler->broker, &stats, now_ms, timeout_ms, &probe)) {
+    bool is_gone = broker_watch_is_gone(&scheduler->broker, &stats, now_ms, timeout_ms, &probe);
+    if (!broker_watch_hears(&scheduler->broker, &stats, now_ms, timeout_ms))
+        scheduler->deaf_ms = now_ms;
+    if (!is_gone) {
         if (probe)
             tick_tell_changes(scheduler, scheduler->event_number);
         return true;

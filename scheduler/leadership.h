@@ -24,6 +24,9 @@ void leadership_lose(struct scheduler *scheduler, const char *why);
 /* Gives the row up at an orderly end. */
 void leadership_release(struct scheduler *scheduler);
 
+/* Since when the silence of a node says something: the start of the term, or later the end of a time
+ * in which the broker let nobody be heard. By our clock. */
+uint64_t leadership_hears_since_ms(const struct scheduler *scheduler);
 /* Steps aside, with false, when the broker no longer answers this leader: see broker_watch.h. */
 bool leadership_keeps_broker(struct scheduler *scheduler);
 

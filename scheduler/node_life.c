@@ -6,6 +6,7 @@
 #include "common/json/writer.h"
 #include "proto/fault.h"
 #include "scheduler/advance.h"
+#include "scheduler/leadership.h"
 
 void node_life_tell(struct tick *tick, const struct node *node, const char *kind,
                     enum event_severity severity, const char *text)
@@ -45,7 +46,7 @@ bool node_life_sweep(struct tick *tick, struct error *err)
     LIST_EACH(&tick->picture->heard, at)
     {
         struct node *node = LIST_ITEM(at, struct node, heard_link);
-        if (!decide_is_lost(tick->now_ms, node->heard_ms, scheduler->term_begun_ms,
+        if (!decide_is_lost(tick->now_ms, node->heard_ms, leadership_hears_since_ms(scheduler),
                             scheduler->settings->takeover_ms))
             return true; /* the list is in order of hearing */
         picture_node_down(node);

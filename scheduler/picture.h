@@ -94,6 +94,7 @@ struct job {
     uint64_t note_number;
     uint64_t pages_waited_ms; /* since when its result waits for pages */
     bool was_sent_again;
+    bool runs_step; /* by what was told last, or perhaps, when that was in another term */
     bool is_dirty;
     struct link node_link, group_link, sent_link;
 };

@@ -115,6 +115,7 @@ static void place_loaded(const struct scheduler *scheduler, struct picture *pict
         job->memory_bytes = scheduler->settings->job_memory_bytes;
     if (node == NULL)
         return;
+    job->runs_step = fact->live;
     picture_place_job(picture, job, node, pool, fact->reserved_bytes);
     job->fact.pool_id = fact->pool_id;
     if (fact->state == JOB_ASSIGNED) {

@@ -50,6 +50,7 @@ struct scheduler {
     uint64_t went_back_at; /* the database's clock when it was seen to have lost what it had
                               acknowledged, in this term; 0: it did not */
     uint64_t renewed_ms;   /* our clock at the last commit */
+    uint64_t deaf_ms;      /* our clock when nobody could be heard last */
     struct broker_watch broker;
     uint64_t aside_until_ms;         /* it stepped aside: another may take the row first */
     struct picture *picture;         /* NULL unless leading */

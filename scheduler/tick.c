@@ -71,10 +71,10 @@ void tick_touch_job(struct tick *tick, struct job *job)
     *TICK_ADD(tick, &tick->jobs) = job;
 }
 
-void tick_interrupt_steps(struct tick *tick, const struct job *job)
+void tick_close_steps(struct tick *tick, const struct job *job, bool is_done)
 {
-    *TICK_ADD(tick, &tick->interrupted) =
-        (struct step_attempt){job->fact.id, job->fact.owner_id, job->fact.attempt};
+    *TICK_ADD(tick, &tick->ended) =
+        (struct step_attempt){job->fact.id, job->fact.owner_id, job->fact.attempt, is_done};
 }
 
 static void list_node(struct tick *tick, struct node *node)

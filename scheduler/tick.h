@@ -79,7 +79,7 @@ struct tick {
     TICK_LIST(struct job *) jobs;
     TICK_LIST(struct job *) accepts; /* stored with few words, unless they changed further */
     TICK_LIST(struct step_fact) steps;
-    TICK_LIST(struct step_attempt) interrupted; /* whose running steps go no further */
+    TICK_LIST(struct step_attempt) ended; /* whose running steps go no further */
     TICK_LIST(const struct ledger_fact *) ledger;
     TICK_LIST(struct inventory_page) inventories;
     TICK_LIST(struct catalogue_page) catalogues;
@@ -109,7 +109,7 @@ bool tick_is_empty(const struct tick *tick); /* nothing to write and nothing to 
 /* Marks what changed; each is written once. */
 void tick_touch_migration(struct tick *tick, struct migration *migration);
 void tick_touch_job(struct tick *tick, struct job *job);
-void tick_interrupt_steps(struct tick *tick, const struct job *job);
+void tick_close_steps(struct tick *tick, const struct job *job, bool is_done);
 void tick_touch_node(struct tick *tick, struct node *node);
 void tick_saw_node(struct tick *tick, struct node *node);
 void tick_forget_node(struct tick *tick, const struct node *node); /* it is about to be dropped */

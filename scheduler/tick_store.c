@@ -85,7 +85,7 @@ static bool store_jobs(struct tick *tick, struct db *db, struct error *err)
         rows[i] = &tick->jobs.items[i]->fact;
     return job_save(db, rows, count, err) && store_accepts(tick, db, err) &&
            step_save(db, tick->steps.items, tick->steps.count, err) &&
-           step_interrupt(db, tick->interrupted.items, tick->interrupted.count, tick->now_us, err);
+           step_close(db, tick->ended.items, tick->ended.count, tick->now_us, err);
 }
 
 static bool sweep_list(struct db *db, const struct sweep_fact *sweep, struct error *err)

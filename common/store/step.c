@@ -30,16 +30,20 @@ bool step_save(struct db *db, const struct step_fact *steps, size_t count, struc
                            values, WIDTH, count, NULL, err);
 }
 
-bool step_interrupt(struct db *db, const struct step_attempt *attempts, size_t count, uint64_t at,
-                    struct error *err)
+bool step_close(struct db *db, const struct step_attempt *attempts, size_t count, uint64_t at,
+                struct error *err)
 {
     for (size_t i = 0; i < count; i++) {
-        const struct db_value values[] = {bind_time(at), db_uuid(&attempts[i].owner_id),
+        const struct db_value values[] = {db_unsigned(attempts[i].is_done),
+                                          db_unsigned(attempts[i].attempt),
+                                          bind_time(at),
+                                          db_uuid(&attempts[i].owner_id),
                                           db_uuid(&attempts[i].job_id),
                                           db_unsigned(attempts[i].attempt)};
         if (!db_execute(db,
-                        "UPDATE steps SET state = 'interrupted', finished_at = ? WHERE owner_id = ?"
-                        " AND job_id = ? AND attempt <= ? AND state = 'running'",
+                        "UPDATE steps SET state = IF(? AND attempt = ?, 'done', 'interrupted'),"
+                        " finished_at = ? WHERE owner_id = ? AND job_id = ? AND attempt <= ? AND "
+                        "state = 'running'",
                         values, COUNT_OF(values), NULL, err))
             return false;
     }

@@ -21,14 +21,16 @@ struct step_fact {
 bool step_save(struct db *db, const struct step_fact *steps, size_t count,
                struct error *err) MUST_CHECK;
 
-/* An attempt that ended in the middle of something: its node was lost, its worker was ended. */
+/* An attempt that ended while something was told as running: its node was lost, its worker was ended;
+ * or it is done, and what it said last never came. */
 struct step_attempt {
     struct uuid job_id, owner_id;
     uint32_t attempt;
+    bool is_done;
 };
 /* Closes what is told as running of it, and of attempts before it. */
-bool step_interrupt(struct db *db, const struct step_attempt *attempts, size_t count, uint64_t at,
-                    struct error *err) MUST_CHECK;
+bool step_close(struct db *db, const struct step_attempt *attempts, size_t count, uint64_t at,
+                struct error *err) MUST_CHECK;
 
 struct job_page_fact {
     struct uuid job_id;

@@ -52,6 +52,43 @@ static void a_silent_node_loses_its_job_to_another(void **state)
     assert_true(taken->leased);
 }
 
+/* Nobody could be heard: that says nothing of the nodes, however long it lasts. */
+static void a_broker_that_is_away_takes_no_job_from_its_node(void **state)
+{
+    struct world_job *job;
+    struct uuid id = begin_migration("rollback", &job);
+    second_node();
+    rounds(2);
+    bus_memory_set_up(world.broker, false);
+    pass(4 * world.settings.takeover_ms);
+    assert_int_equal(world_number(&world, "SELECT SUM(up) FROM nodes", NULL), 2);
+    bus_memory_set_up(world.broker, true);
+    for (unsigned i = 0; i < 10; i++)
+        rounds(1);
+    assert_true(world.scheduler.leads);
+    job = world_node_job(&one, &id);
+    assert_non_null(job);
+    assert_true(job->leased);
+    assert_int_equal(job->attempt, 1);
+    assert_null(world_node_job(&two, &id));
+}
+
+static void a_done_job_whose_last_words_were_lost_runs_no_step(void **state)
+{
+    struct world_job *job;
+    struct uuid id = begin_migration("rollback", &job);
+    job->step = "copy";
+    rounds(1);
+    world_node_restart(&one, true); /* from its journal it knows the result alone */
+    job->step = NULL;
+    job->is_finished = true;
+    job->outcome = DONE;
+    rounds(2);
+    assert_string_equal(world_state(&world, &id), "VERIFIED");
+    assert_string_equal(world_text(&world, "SELECT state FROM steps WHERE owner_id = ?", &id),
+                        "done");
+}
+
 static void a_node_that_lost_a_job_gets_it_again_as_a_new_attempt(void **state)
 {
     struct world_job *job;
@@ -399,6 +436,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_silent_node_loses_its_job_to_another),
+        TEST(a_broker_that_is_away_takes_no_job_from_its_node),
+        TEST(a_done_job_whose_last_words_were_lost_runs_no_step),
         TEST(a_node_that_lost_a_job_gets_it_again_as_a_new_attempt),
         TEST(a_restarted_node_goes_on_with_the_same_attempt),
         TEST(an_unanswered_assignment_is_sent_again),

@@ -93,6 +93,31 @@ static void a_quiet_connection_is_probed_now_and_then(void **state)
     assert_true(probes(13600));
 }
 
+static bool hears(uint64_t now_ms)
+{
+    bool probe;
+    broker_watch_is_gone(&watch, &stats, now_ms, TIMEOUT_MS, &probe);
+    return broker_watch_hears(&watch, &stats, now_ms, TIMEOUT_MS);
+}
+
+static void nobody_is_heard_while_the_broker_is_silent_blocked_or_away(void **state)
+{
+    stats.consuming = true;
+    assert_false(hears(10100)); /* no sign of life in this term */
+    stats.confirmed++;
+    assert_true(hears(10500));
+    assert_true(hears(13499));
+    assert_false(hears(13500));
+    stats.confirmed++;
+    assert_true(hears(14000));
+    stats.blocked = true;
+    assert_false(hears(14100));
+    stats.blocked = stats.consuming = false;
+    assert_false(hears(14200));
+    stats.consuming = true;
+    assert_true(hears(14300));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -102,6 +127,7 @@ int main(void)
         cmocka_unit_test_setup(a_broker_that_never_was_there_is_waited_for, begin),
         cmocka_unit_test_setup(a_blocked_broker_is_there, begin),
         cmocka_unit_test_setup(a_quiet_connection_is_probed_now_and_then, begin),
+        cmocka_unit_test_setup(nobody_is_heard_while_the_broker_is_silent_blocked_or_away, begin),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
