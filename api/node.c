@@ -158,7 +158,7 @@ static const char *reason_json(struct call *call, const char *reason)
 
 bool node_act_serve(struct call *call, struct error *err)
 {
-    static const char *const verbs[] = {"enable", "drain", "disable"};
+    static const char *const verbs[] = {"enable", "drain", "disable", "delete"};
     struct node_view node;
     struct reader *reader;
     if (!call_read_body(call, false, &reader, err))

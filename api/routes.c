@@ -57,6 +57,7 @@ const struct route routes[] = {
 
     {GET, "/v1/nodes", READER, node_list_serve, 0},
     {GET, "/v1/nodes/{node}", READER, node_show_serve, 0},
+    {DELETE, "/v1/nodes/{node}", ADMIN, node_act_serve, NODE_DELETE},
     {POST, "/v1/nodes/{node}/enable", ADMIN, node_act_serve, NODE_ENABLE},
     {POST, "/v1/nodes/{node}/drain", ADMIN, node_act_serve, NODE_DRAIN},
     {POST, "/v1/nodes/{node}/disable", ADMIN, node_act_serve, NODE_DISABLE},

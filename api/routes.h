@@ -41,7 +41,7 @@ bool wish_show_serve(struct call *call, struct error *err) MUST_CHECK;
 bool event_list_serve(struct call *call, struct error *err) MUST_CHECK;
 bool event_stream_serve(struct call *call, struct error *err) MUST_CHECK;
 /* node.c; argument: enum node_verb */
-enum node_verb { NODE_ENABLE, NODE_DRAIN, NODE_DISABLE };
+enum node_verb { NODE_ENABLE, NODE_DRAIN, NODE_DISABLE, NODE_DELETE };
 bool node_list_serve(struct call *call, struct error *err) MUST_CHECK;
 bool node_show_serve(struct call *call, struct error *err) MUST_CHECK;
 bool node_act_serve(struct call *call, struct error *err) MUST_CHECK;

@@ -146,6 +146,17 @@ static int run_node_disable(struct session *session, const struct arguments *arg
     return switch_node(session, arguments, "disable");
 }
 
+static int run_node_delete(struct session *session, const struct arguments *arguments)
+{
+    struct guts_error err = {0};
+    json_t *answer = guts_delete(session->guts, GUTS_NODES, arguments->operands[0], &err);
+    if (answer == NULL)
+        return output_error(&err);
+    int status = wish_outcome(session, answer, !arguments_has(arguments, "--no-wait"));
+    json_decref(answer);
+    return status;
+}
+
 static const struct command node_rows[] = {
     {"node list", "", 0, 0, "list migration nodes and their free conversion space", NULL, 0, NULL,
      run_node_list, false},
@@ -157,6 +168,8 @@ static const struct command node_rows[] = {
      2, "nodes", run_node_drain, false},
     {"node disable", "NODE", 1, 1, "give a node no jobs", node_reason_options, 2, "nodes",
      run_node_disable, false},
+    {"node delete", "NODE", 1, 1, "forget a node that has gone for good", node_reason_options + 1,
+     1, "nodes", run_node_delete, false},
 };
 const struct command_group node_commands = {"Nodes", node_rows, COUNT_OF(node_rows)};
 

@@ -132,6 +132,9 @@ def test_nodes_are_shown_and_switched(api, rows, world):
         assert wish["arguments"] == {"reason": "new disks"} and wish["owner_id"] == world.node
     api.call("POST", "/v1/nodes/node-1/drain", status=202)
     api.call("POST", "/v1/nodes/node-9/drain", status=404)
+    wish = api.call("DELETE", "/v1/nodes/node-1", status=202)["wish"]
+    assert (wish["verb"], wish["owner_id"]) == ("delete", world.node)
+    api.call("DELETE", "/v1/nodes/node-9", status=404)
 
 
 def test_services_are_listed_with_nodes(api):

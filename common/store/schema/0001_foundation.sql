@@ -326,7 +326,7 @@ CREATE TABLE IF NOT EXISTS pages (
 -- Written by the API; outcome and what follows by the scheduler.
 CREATE TABLE IF NOT EXISTS wishes (
   id             BINARY(16) NOT NULL PRIMARY KEY,
-  verb           VARCHAR(16) CHARACTER SET ascii NOT NULL, -- cancel, retry, rollback, cleanup, delete, refresh, test, enable, drain, disable
+  verb           VARCHAR(16) CHARACTER SET ascii NOT NULL, -- cancel, retry, rollback, cleanup, delete, refresh, test, gc, enable, drain, disable
   owner_kind     VARCHAR(16) CHARACTER SET ascii NOT NULL,
   owner_id       BINARY(16) NOT NULL,
   project        VARCHAR(64) NOT NULL,

@@ -91,6 +91,23 @@ static void a_node_that_was_held_for_a_cancelled_job_serves_the_others(void **st
     assert_string_equal(world_state(&world, &small), "SCHEDULED");
 }
 
+static void a_node_is_deleted_once_it_is_silent(void **state)
+{
+    struct uuid early = world_wish(&world, "delete", OWNER_NODE, &one.id);
+    rounds(1);
+    assert_string_equal(world_text(&world, "SELECT fault_code FROM wishes WHERE id = ?", &early),
+                        "in_use");
+    world_turn(&world,
+               (unsigned)(world.settings.takeover_ms / world.settings.idle_interval_ms) + 2);
+    struct uuid late = world_wish(&world, "delete", OWNER_NODE, &one.id);
+    world_turn(&world, 2);
+    assert_string_equal(world_text(&world, "SELECT state FROM wishes WHERE id = ?", &late), "done");
+    assert_int_equal(world_number(&world, "SELECT COUNT(*) FROM nodes", NULL), 0);
+    world_node_report(&one, true); /* it comes back as one that nobody knew */
+    world_turn(&world, 1);
+    assert_int_equal(world_number(&world, "SELECT up FROM nodes WHERE id = ?", &one.id), 1);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 int main(void)
 {
@@ -99,6 +116,7 @@ int main(void)
         TEST(the_last_refusal_of_a_job_is_told),
         TEST(a_node_that_can_serve_no_more_is_held_for_nobody),
         TEST(a_node_that_was_held_for_a_cancelled_job_serves_the_others),
+        TEST(a_node_is_deleted_once_it_is_silent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
