@@ -150,8 +150,12 @@ static bool read_creation(struct call *call, struct change *change, const char *
     const json_t *settings = reader_object(reader, "settings", READER_OPTIONAL);
     reader_finish(reader);
     if (definition->driver != NULL) {
-        if (!driver_declaration(call, change->end, definition->driver, &change->declaration, err))
-            return false;
+        if (!driver_declaration(call, change->end, definition->driver, &change->declaration, err)) {
+            if (err->fault != &FAULT_DRIVER_UNKNOWN || reader->error_count == 0)
+                return false;
+            reader_complain(reader, "driver", "is offered by no node");
+            return call_sound(call, err);
+        }
         option_check(reader, "settings", declared_settings(change), settings, &change->values);
         option_require(reader, "settings", declared_settings(change), change->values.plain,
                        change->values.secrets);

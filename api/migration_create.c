@@ -96,11 +96,33 @@ static bool check_options(struct creation *creation, const json_t *options, stru
     return option_lookup(call, creation->reader, &creation->destination, &names, err);
 }
 
+/* What does not exist is told by its own fault, or among others that are wrong. */
+static bool find_end(struct creation *creation, enum end end, const char *name,
+                     struct endpoint *ret_endpoint, struct error *err)
+{
+    if (endpoint_named(creation->call, end, name, ret_endpoint, err))
+        return true;
+    if (err->fault == &FAULT_NOT_FOUND && creation->reader->error_count > 0)
+        reader_complain(creation->reader, end_name(end), "does not exist");
+    return false;
+}
+
+static bool find_ends(struct creation *creation, const char *destination, const char *source_name,
+                      struct error *err)
+{
+    struct endpoint source = {0};
+    if (!find_end(creation, END_DESTINATION, destination, &creation->destination, err) ||
+        (source_name != NULL && !find_end(creation, END_SOURCE, source_name, &source, err)))
+        return false;
+    creation->source_id = source.id;
+    creation->shared.project = creation->destination.project;
+    return true;
+}
+
 static bool read_creation(struct creation *creation, struct error *err)
 {
     static const char *const ways[] = {"rollback", "keep", NULL};
     struct call *call = creation->call;
-    struct endpoint source = {0};
     if (!call_read_body(call, true, &creation->reader, err))
         return false;
     struct reader *reader = creation->reader;
@@ -113,13 +135,9 @@ static bool read_creation(struct creation *creation, struct error *err)
     creation->shared.dry_run = reader_bool(reader, "dry_run", READER_OPTIONAL, false);
     creation->shared.who = call->identity.name;
     reader_finish(reader);
-    if (!call_sound(call, err) ||
-        !endpoint_named(call, END_DESTINATION, destination, &creation->destination, err) ||
-        (source_name != NULL && !endpoint_named(call, END_SOURCE, source_name, &source, err)) ||
-        !check_options(creation, options, err))
-        return false;
-    creation->source_id = source.id;
-    creation->shared.project = creation->destination.project;
+    if (destination != NULL && (!find_ends(creation, destination, source_name, err) ||
+                                !check_options(creation, options, err)))
+        return reader->error_count > 0 ? call_sound(call, err) : false;
     return call_sound(call, err);
 }
 

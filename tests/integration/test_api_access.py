@@ -137,6 +137,13 @@ def test_all_field_errors_are_told_at_once(api):
                         "/settings/password", "/settings/x~1y"}
 
 
+def test_an_unknown_driver_hides_no_other_error(api):
+    answer = api.call("POST", "/v1/sources", {"name": "", "driver": "nonsense"}, status=422)
+    assert {one["pointer"] for one in answer["errors"]} == {"/name", "/driver"}
+    answer = api.call("POST", "/v1/sources", {"name": "x", "driver": "nonsense"}, status=422)
+    assert answer["code"] == "driver_unknown"
+
+
 @pytest.mark.parametrize("body, pointer", [
     ({"driver": "ova", "settings": {"path": "/x"}}, "/name"),
     ({"name": "x" * 256, "driver": "ova", "settings": {"path": "/x"}}, "/name"),

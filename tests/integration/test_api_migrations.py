@@ -83,6 +83,15 @@ def test_a_wrong_migration_is_refused_and_changes_nothing(api, rows, body, statu
     assert rows.run("SELECT COUNT(*) FROM migrations") == before
 
 
+def test_all_that_is_wrong_with_a_migration_is_told_at_once(api):
+    answer = migrate(api, status=422, vms=[7], on_failure="panic", unknown=1,
+                     options={"nonsense": 1, "verify_boot": 7})
+    assert {one["pointer"] for one in answer["errors"]} == {
+        "/vms/0", "/on_failure", "/unknown", "/options/nonsense", "/options/verify_boot"}
+    answer = migrate(api, status=422, vms=[], destination="nowhere")
+    assert {one["pointer"] for one in answer["errors"]} == {"/vms", "/destination"}
+
+
 def test_names_are_told_apart_by_their_source(api, rows):
     one, two = rows.source("apart-1"), rows.source("apart-2")
     rows.vm(one, "apart")
