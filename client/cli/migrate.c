@@ -208,6 +208,17 @@ static bool create_parts(struct session *session, json_t *body, json_t *rows,
     return fine;
 }
 
+/* One that is gone is not moved, and nobody shall take it for moved. */
+static int status_of(const json_t *rows)
+{
+    size_t index;
+    json_t *row;
+    json_array_foreach(rows, index, row)
+        if (output_text(row, "migration")[0] == '\0')
+            return EXIT_NOT_FOUND;
+    return EXIT_DONE;
+}
+
 static int wait_for_rows(struct session *session, const struct arguments *arguments,
                          const json_t *rows)
 {
@@ -238,8 +249,10 @@ static int run_migrate(struct session *session, const struct arguments *argument
         status = output_list(&session->output, rows, columns, COUNT_OF(columns));
     if (!created)
         status = output_error(&err);
-    else if (arguments_has(arguments, "--wait"))
+    else if (status == EXIT_DONE && arguments_has(arguments, "--wait"))
         status = wait_for_rows(session, arguments, rows);
+    if (status == EXIT_DONE)
+        status = status_of(rows);
     json_decref(rows);
     return status;
 }

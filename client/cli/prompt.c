@@ -25,6 +25,11 @@ bool prompt_secret(const char *name, struct secret **ret_secret, struct error *e
     }
     if (!read)
         return error_set(err, &FAULT_INVALID, "no value was given");
+    if (strlen(line) == sizeof(line) - 1 && strchr(line, '\n') == NULL) {
+        secret_wipe(line, sizeof(line));
+        return error_set(err, &FAULT_TOO_LARGE, "a typed value has %zu bytes at most; use =@FILE",
+                         sizeof(line) - 2);
+    }
     line[strcspn(line, "\r\n")] = '\0';
     *ret_secret = secret_new(line, strlen(line));
     secret_wipe(line, sizeof(line));
