@@ -1,94 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client/cli/output.h"
 
-#include <ctype.h>
 #include <libsmartcols/libsmartcols.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <unistd.h>
 
+#include "client/cli/column.h"
 #include "client/cli/yaml_print.h"
 #include "common/base/memory.h"
-
-/* The columns that are shown: the command's own, or those that were asked for. */
-#define CHOSEN_MOST 128 /* more than the fields of any object of the API */
-struct chosen {
-    struct column columns[CHOSEN_MOST];
-    size_t count;
-};
-
-static const struct column *find_column(const struct column *columns, size_t count,
-                                        const char *name)
-{
-    for (size_t i = 0; i < count; i++)
-        if (strcasecmp(columns[i].title, name) == 0 || strcmp(columns[i].field, name) == 0)
-            return &columns[i];
-    return NULL;
-}
-
-static void choose(const struct output *output, const struct column *columns, size_t count,
-                   struct chosen *ret_chosen)
-{
-    ret_chosen->count = 0;
-    if (output->column_count == 0) {
-        for (size_t i = 0; i < count && i < CHOSEN_MOST; i++)
-            ret_chosen->columns[ret_chosen->count++] = columns[i];
-        return;
-    }
-    for (size_t i = 0; i < output->column_count; i++) {
-        const char *name = output->columns[i];
-        const struct column *known = find_column(columns, count, name);
-        ret_chosen->columns[ret_chosen->count++] =
-            known != NULL ? *known : (struct column){name, name, LOOK_PLAIN};
-    }
-}
-
-/* Whether the object has the field, or may have it: what is null has no members to look for. */
-static bool may_have(const json_t *object, const char *field)
-{
-    if (output_field(object, field) != NULL)
-        return true;
-    CLEANUP(xfreep) char *whole = xstrdup(field);
-    whole[strcspn(whole, ".")] = '\0';
-    return strchr(field, '.') != NULL && json_is_null(json_object_get(object, whole));
-}
-
-static bool is_column(const json_t *array, const struct column *columns, size_t count,
-                      const char *name)
-{
-    if (json_array_size(array) == 0 || name[0] == '#' || find_column(columns, count, name) != NULL)
-        return true; /* of nothing, nothing can be said */
-    size_t index;
-    const json_t *row;
-    json_array_foreach((json_t *)array, index, row)
-        if (may_have(row, name))
-            return true;
-    return false;
-}
-
-/* Complains of the first column that does not exist: an empty column would pass for an answer. */
-static bool check_columns(const struct output *output, const json_t *array,
-                          const struct column *columns, size_t count)
-{
-    const char *wrong = NULL;
-    for (size_t i = 0; wrong == NULL && i < output->column_count; i++)
-        if (!is_column(array, columns, count, output->columns[i]))
-            wrong = output->columns[i];
-    if (wrong == NULL && output->sort_column != NULL &&
-        !is_column(array, columns, count, output->sort_column))
-        wrong = output->sort_column;
-    if (wrong == NULL)
-        return true;
-    fprintf(stderr, "guts: no column \"%s\"; there are:", wrong);
-    const char *key;
-    json_t *value;
-    json_object_foreach(json_array_get(array, 0), key, value)
-        fprintf(stderr, " %s", key);
-    fputc('\n', stderr);
-    return false;
-}
 
 /* -- sorting -------------------------------------------------------------------------------------- */
 
@@ -118,12 +39,7 @@ static const json_t **order_rows(const struct output *output, const json_t *arra
 {
     size_t count = json_array_size(array);
     struct sorted *rows = xcalloc(count + 1, sizeof(*rows));
-    const struct column *by = NULL;
-    struct column other = {output->sort_column, output->sort_column, LOOK_PLAIN};
-    if (output->sort_column != NULL) {
-        by = find_column(chosen->columns, chosen->count, output->sort_column);
-        by = by != NULL ? by : &other;
-    }
+    const struct column *by = chosen->is_sorted ? &chosen->by : NULL;
     for (size_t i = 0; i < count; i++) {
         rows[i].object = json_array_get(array, i);
         rows[i].position = i;
@@ -253,10 +169,9 @@ static void print_document(const json_t *document, enum output_format format)
 int output_list(const struct output *output, const json_t *array, const struct column *columns,
                 size_t count)
 {
-    struct chosen chosen;
-    if (!check_columns(output, array, columns, count))
+    CLEANUP(chosen_fini) struct chosen chosen;
+    if (!columns_choose(output, array, columns, count, true, &chosen))
         return EXIT_USAGE;
-    choose(output, columns, count, &chosen);
     CLEANUP(xfreep) const json_t **rows = order_rows(output, array, &chosen);
     size_t row_count = json_array_size(array);
     if (output->format == OUTPUT_TABLE) {
@@ -300,15 +215,14 @@ static void print_fields(const json_t *object, const struct chosen *chosen)
 int output_show(const struct output *output, const json_t *object, const struct column *columns,
                 size_t count)
 {
-    struct chosen chosen;
+    CLEANUP(chosen_fini) struct chosen chosen;
     json_t *alone = json_pack("[O]", object);
     struct output unsorted = *output;
     unsorted.sort_column = NULL;
-    bool fine = check_columns(&unsorted, alone, columns, count);
+    bool fine = columns_choose(&unsorted, alone, columns, count, true, &chosen);
     json_decref(alone);
     if (!fine)
         return EXIT_USAGE;
-    choose(output, columns, count, &chosen);
     const char *key;
     json_t *value;
     if (chosen.count == 0)
@@ -338,8 +252,12 @@ int output_show(const struct output *output, const json_t *object, const struct 
 void output_row(const struct output *output, const json_t *object, const struct column *columns,
                 size_t count)
 {
-    struct chosen chosen;
-    choose(output, columns, count, &chosen);
+    CLEANUP(chosen_fini) struct chosen chosen;
+    json_t *alone = json_pack("[O]", object);
+    bool fine = columns_choose(output, alone, columns, count, false, &chosen);
+    json_decref(alone);
+    if (!fine)
+        return;
     if (output->format == OUTPUT_CSV || output->format == OUTPUT_VALUE) {
         print_cells(object, &chosen, output->format == OUTPUT_CSV);
         return;

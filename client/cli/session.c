@@ -16,7 +16,8 @@ volatile int interrupted;
 const struct option_row common_options[] = {
     {"--format", "FORMAT", "-f: table (default), json, yaml, csv or value",
      "table|json|yaml|csv|value"},
-    {"--column", "COLUMN", "-c: show only this column; may be given several times", NULL},
+    {"--column", "COLUMN",
+     "-c: show only this column, by heading or field; may be given several times", NULL},
     {"--sort-column", "COLUMN", "sort a list by this column", NULL},
     {"--sort-descending", NULL, "turn the order around", NULL},
     {"--url", "URL", "of the API ($GUTS_URL; the cloud's catalogue; http://127.0.0.1:7000)", NULL},

@@ -42,6 +42,16 @@ def test_every_format_shows_the_same_vms(platform):
     assert "CAPACITY" in platform.guts("vm", "list").stdout
 
 
+def test_columns_are_named_by_heading_or_field_in_any_case(platform):
+    for name in ("State", "STATE", "state"):
+        assert platform.guts("source", "show", "lab", "-c", name, "-f", "value").stdout == "ready\n"
+    shown = json.loads(platform.guts("source", "show", "lab", "-c", "Created At", "-f", "json").stdout)
+    assert list(shown) == ["created_at"]
+    assert platform.guts("vm", "list", "-c", "Name", "-f", "value", "--sort-column", "NAME").stdout.split() \
+        == sorted(("one", "two", "three", "four"))
+    assert platform.guts("source", "show", "lab", "-c", "Stat", check=False).returncode != 0
+
+
 def test_things_are_named_by_id_or_name(platform):
     by_name = platform.guts_json("source", "show", "lab")
     assert platform.guts_json("source", "show", by_name["id"]) == by_name
