@@ -25,6 +25,9 @@ void copy_fail(struct copy *copy, const struct error *err)
     if (!copy->failed) {
         copy->failed = true;
         copy->error = *err;
+        if (copy->control->stop && err->fault != &FAULT_CANCELLED) /* its disks were interrupted */
+            error_set(&copy->error, &FAULT_CANCELLED, "the copy was asked to stop: %.400s",
+                      err->text);
     }
     copy->ending = true;
     pthread_cond_signal(&copy->wake);

@@ -3,6 +3,7 @@
  * curl handles as this room wants them, and its codes as errors.
  */
 #include <curl/curl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -97,10 +98,32 @@ bool http_status_fail(struct error *err, const char *url, long status)
                          "\"%s\": answered %ld: redirects are not followed", url, status);
     const struct fault *fault = status == 401 || status == 403   ? &FAULT_DENIED
                                 : status == 404 || status == 410 ? &FAULT_NOT_FOUND
+                                : status == 409                  ? &FAULT_CONFLICT
                                 : status == 507 || status == 413 ? &FAULT_NO_SPACE
                                 : status >= 500 || status == 429 ? &FAULT_UNAVAILABLE
                                                                  : &FAULT_IO;
     return error_set(err, fault, "\"%s\": answered %ld", url, status);
+}
+
+bool http_answer_fail(struct error *err, const char *url, const struct http_answer *answer)
+{
+    bool ok = http_status_fail(err, url, answer->status);
+    size_t length = strlen(err->text);
+    if (answer->length > 0)
+        snprintf(err->text + length, sizeof(err->text) - length, ": %s", answer->body);
+    return ok;
+}
+
+/* As one line. */
+void http_answer_add(struct http_answer *answer, const char *data, size_t length)
+{
+    for (size_t i = 0; i < length && answer->length + 1 < sizeof(answer->body); i++) {
+        char letter = data[i] > ' ' && data[i] < 127 ? data[i] : ' ';
+        bool after_space = answer->length == 0 || answer->body[answer->length - 1] == ' ';
+        if (letter != ' ' || !after_space)
+            answer->body[answer->length++] = letter;
+    }
+    answer->body[answer->length] = 0;
 }
 
 char *http_shown(const char *url)

@@ -66,6 +66,10 @@ bool http_head_take(struct http_head *head, const char *line, size_t length)
     head->bytes = bytes; /* interim answers count too */
     if (value_of(line, length, "Content-Range:", text, sizeof(text)))
         head->has_range = range_parse(text, head);
+    if (value_of(line, length, "Content-Length:", text, sizeof(text))) {
+        const char *end = number(text, &head->length);
+        head->has_length = end != NULL && *end == 0;
+    }
     value_of(line, length, "ETag:", head->etag, sizeof(head->etag));
     value_of(line, length, "Last-Modified:", head->modified, sizeof(head->modified));
     return true;

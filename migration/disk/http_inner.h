@@ -28,6 +28,10 @@ bool http_fail(struct error *err, const char *url, int code, const char *words,
                const struct http_gate *gate);
 /* An answer that is not what was wanted. */
 bool http_status_fail(struct error *err, const char *url, long status);
+/* The same with the words of the answer. */
+bool http_answer_fail(struct error *err, const char *url, const struct http_answer *answer);
+/* Adds what fits of a body. */
+void http_answer_add(struct http_answer *answer, const char *data, size_t length);
 /* The URL for people: without user, password and query. Heap. */
 char *http_shown(const char *url);
 
@@ -39,6 +43,8 @@ struct http_head {
     uint64_t first; /* of Content-Range: bytes first-last/total */
     uint64_t last;
     uint64_t total;
+    bool has_length; /* Content-Length */
+    uint64_t length;
     char etag[256];
     char modified[64];
 };

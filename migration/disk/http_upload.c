@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * One thread runs the request; the caller's bytes reach it through a ring.
+ * One thread runs the request; the caller's bytes reach it through a ring. While the ring is empty the
+ * request is paused, not blocked, so that an answer in mid-upload is seen at once.
  */
 #include <curl/curl.h>
 #include <inttypes.h>
@@ -13,10 +14,13 @@
 #include "proto/fault.h"
 
 #define RING_BYTES (2u << 20)
-#define ANSWER_MOST (1u << 20) /* bytes of an answer's body, which nobody reads */
+#define ANSWER_MOST (1u << 20) /* bytes of an answer's body; more breaks it */
+#define WAKE_BYTES (64u << 10) /* a paused request goes on when there are so many */
+#define TICK_MS 500
 
 struct http_upload {
     CURL *handle;
+    CURLM *multi;
     struct curl_slist *headers;
     struct http_gate gate;
     struct http_head head;
@@ -28,15 +32,18 @@ struct http_upload {
     pthread_t thread;
     pthread_mutex_t lock; /* of all below */
     pthread_cond_t moved;
-    uint64_t put;      /* bytes that came */
-    uint64_t taken;    /* bytes that went */
-    bool closed;       /* no more will come */
-    bool ended;        /* the request is over */
+    uint64_t put;   /* bytes that came */
+    uint64_t taken; /* bytes that went */
+    bool closed;    /* no more will come */
+    bool ended;     /* the request is over */
+    bool paused;    /* it waits for bytes */
+    bool interrupted;
     uint64_t moved_ms; /* when a byte last went, or had to be waited for */
-    uint64_t dropped;
     bool stalled;
+    uint64_t answer_bytes;
+    struct http_answer answer;
+    struct http_answer *ret_answer; /* the caller's; NULL: not wanted */
     CURLcode code;
-    long status;
     uint8_t ring[RING_BYTES];
 };
 
@@ -45,9 +52,8 @@ static size_t take(char *to, size_t size, size_t count, void *context)
     struct http_upload *upload = context;
     size_t most = size * count, length = 0;
     pthread_mutex_lock(&upload->lock);
-    while (upload->put == upload->taken && !upload->closed)
-        pthread_cond_wait(&upload->moved, &upload->lock);
-    upload->moved_ms = clock_mono_ms(); /* our own slowness is not the peer's */
+    upload->paused = upload->put == upload->taken && !upload->closed;
+    upload->moved_ms = clock_mono_ms();
     while (length < most && upload->taken < upload->put) {
         size_t at = upload->taken % RING_BYTES;
         uint64_t there = upload->put - upload->taken;
@@ -58,17 +64,22 @@ static size_t take(char *to, size_t size, size_t count, void *context)
         length += step;
         upload->taken += step;
     }
-    bool short_end = length == 0 && upload->taken < upload->length;
+    size_t result = upload->paused                                  ? CURL_READFUNC_PAUSE
+                    : length == 0 && upload->taken < upload->length ? CURL_READFUNC_ABORT
+                                                                    : length;
     pthread_cond_signal(&upload->moved);
     pthread_mutex_unlock(&upload->lock);
-    return short_end ? CURL_READFUNC_ABORT : length;
+    return result;
 }
 
-static size_t drop(char *data, size_t size, size_t count, void *context)
+/* Its beginning is kept, for people. */
+static size_t take_answer(char *data, size_t size, size_t count, void *context)
 {
     struct http_upload *upload = context;
-    upload->dropped += size * count;
-    return upload->dropped <= ANSWER_MOST ? size * count : 0;
+    size_t length = size * count;
+    upload->answer_bytes += length;
+    http_answer_add(&upload->answer, data, length);
+    return upload->answer_bytes <= ANSWER_MOST ? length : 0;
 }
 
 static size_t take_head(char *line, size_t size, size_t count, void *context)
@@ -76,29 +87,52 @@ static size_t take_head(char *line, size_t size, size_t count, void *context)
     return http_head_take(context, line, size * count) ? size * count : 0;
 }
 
-/* Ends a request whose peer takes nothing, or does not answer. Bytes in flight count when the next are
- * asked for; what a peer does with a whole disk before it answers takes its time. */
-static int watch(void *context, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
+/* Ends a request whose peer takes nothing, or does not answer; our own slowness is not the peer's. What a
+ * peer does with a whole disk before it answers takes its time. */
+static bool is_hopeless(struct http_upload *upload)
 {
-    struct http_upload *upload = context;
     pthread_mutex_lock(&upload->lock);
     uint64_t most_ms = upload->taken == upload->length ? upload->answer_ms : upload->idle_ms;
-    bool stalled = clock_mono_ms() - upload->moved_ms > most_ms;
-    upload->stalled = upload->stalled || stalled;
+    if (upload->paused)
+        upload->moved_ms = clock_mono_ms();
+    upload->stalled = clock_mono_ms() - upload->moved_ms > most_ms;
+    bool hopeless = upload->stalled || upload->interrupted;
     pthread_mutex_unlock(&upload->lock);
-    return stalled ? 1 : 0;
+    return hopeless;
+}
+
+static void resume_if_paused(struct http_upload *upload)
+{
+    pthread_mutex_lock(&upload->lock);
+    bool resume = upload->paused && (upload->put > upload->taken || upload->closed);
+    upload->paused = upload->paused && !resume;
+    pthread_mutex_unlock(&upload->lock);
+    if (resume)
+        curl_easy_pause(upload->handle, CURLPAUSE_CONT);
+}
+
+static CURLcode perform(struct http_upload *upload)
+{
+    int running = 1, left = 0;
+    while (curl_multi_perform(upload->multi, &running) == CURLM_OK && running > 0 &&
+           !is_hopeless(upload)) {
+        curl_multi_poll(upload->multi, NULL, 0, TICK_MS, NULL);
+        resume_if_paused(upload);
+    }
+    const CURLMsg *message = curl_multi_info_read(upload->multi, &left);
+    return message != NULL ? message->data.result : CURLE_ABORTED_BY_CALLBACK;
 }
 
 static void *run(void *context)
 {
     struct http_upload *upload = context;
-    CURLcode code = curl_easy_perform(upload->handle);
+    CURLcode code = perform(upload);
     long status = 0;
     curl_easy_getinfo(upload->handle, CURLINFO_RESPONSE_CODE, &status);
     pthread_mutex_lock(&upload->lock);
     upload->ended = true;
     upload->code = code;
-    upload->status = status;
+    upload->answer.status = status;
     pthread_cond_signal(&upload->moved);
     pthread_mutex_unlock(&upload->lock);
     return NULL;
@@ -106,6 +140,8 @@ static void *run(void *context)
 
 static void upload_free(struct http_upload *upload)
 {
+    curl_multi_remove_handle(upload->multi, upload->handle);
+    curl_multi_cleanup(upload->multi);
     curl_easy_cleanup(upload->handle);
     http_headers_free(upload->headers);
     pthread_cond_destroy(&upload->moved);
@@ -119,6 +155,10 @@ bool http_upload_begin(const struct http_plan *plan, uint64_t length_bytes,
 {
     struct http_upload *upload = xcalloc(1, sizeof(*upload));
     upload->handle = http_handle_new(plan, &upload->gate);
+    upload->multi = curl_multi_init();
+    if (upload->multi == NULL)
+        abort();
+    upload->ret_answer = plan->answer;
     upload->headers = http_headers_new(plan, "Expect:");
     upload->shown = http_shown(plan->url);
     upload->idle_ms = (plan->idle_seconds > 0 ? plan->idle_seconds : 30) * 1000ull;
@@ -133,15 +173,13 @@ bool http_upload_begin(const struct http_plan *plan, uint64_t length_bytes,
     curl_easy_setopt(upload->handle, CURLOPT_INFILESIZE_LARGE, (curl_off_t)length_bytes);
     curl_easy_setopt(upload->handle, CURLOPT_READFUNCTION, take);
     curl_easy_setopt(upload->handle, CURLOPT_READDATA, upload);
-    curl_easy_setopt(upload->handle, CURLOPT_WRITEFUNCTION, drop);
+    curl_easy_setopt(upload->handle, CURLOPT_WRITEFUNCTION, take_answer);
     curl_easy_setopt(upload->handle, CURLOPT_WRITEDATA, upload);
     curl_easy_setopt(upload->handle, CURLOPT_HEADERFUNCTION, take_head);
     curl_easy_setopt(upload->handle, CURLOPT_HEADERDATA, &upload->head);
-    curl_easy_setopt(upload->handle, CURLOPT_LOW_SPEED_TIME, 0L); /* see watch */
-    curl_easy_setopt(upload->handle, CURLOPT_NOPROGRESS, 0L);
-    curl_easy_setopt(upload->handle, CURLOPT_XFERINFOFUNCTION, watch);
-    curl_easy_setopt(upload->handle, CURLOPT_XFERINFODATA, upload);
+    curl_easy_setopt(upload->handle, CURLOPT_LOW_SPEED_TIME, 0L); /* see is_hopeless */
     curl_easy_setopt(upload->handle, CURLOPT_ERRORBUFFER, upload->words);
+    curl_multi_add_handle(upload->multi, upload->handle);
     int failure = pthread_create(&upload->thread, NULL, run, upload);
     if (failure != 0) {
         upload_free(upload);
@@ -153,18 +191,21 @@ bool http_upload_begin(const struct http_plan *plan, uint64_t length_bytes,
 
 static bool outcome(const struct http_upload *upload, struct error *err)
 {
-    bool answered = upload->status >= 200;
-    if (upload->code != CURLE_OK && (!answered || upload->status < 300)) {
+    long status = upload->answer.status;
+    if (upload->ret_answer != NULL)
+        *upload->ret_answer = upload->answer;
+    if (upload->code != CURLE_OK && status < 300) { /* no answer, or less than one */
         if (upload->taken == upload->length && !upload->gate.refused &&
             upload->code != CURLE_COULDNT_CONNECT && upload->length > 0)
             return error_set(err, &FAULT_UNCERTAIN, "\"%s\": all was sent, no answer: %s",
                              upload->shown, upload->stalled ? "waited too long" : upload->words);
+        if (upload->interrupted)
+            return error_set(err, &FAULT_IO, "\"%s\": interrupted", upload->shown);
         if (upload->stalled)
             return error_set(err, &FAULT_TIMEOUT, "\"%s\": takes no more bytes", upload->shown);
         return http_fail(err, upload->shown, upload->code, upload->words, &upload->gate);
     }
-    return (upload->status >= 200 && upload->status < 300) ||
-           http_status_fail(err, upload->shown, upload->status);
+    return (status >= 200 && status < 300) || http_answer_fail(err, upload->shown, &upload->answer);
 }
 
 bool http_upload_write(struct http_upload *upload, const void *data, size_t length,
@@ -190,10 +231,29 @@ bool http_upload_write(struct http_upload *upload, const void *data, size_t leng
         from += step;
         length -= step;
         upload->put += step;
-        pthread_cond_signal(&upload->moved);
+        if (upload->paused && upload->put - upload->taken >= WAKE_BYTES)
+            curl_multi_wakeup(upload->multi);
     }
     pthread_mutex_unlock(&upload->lock);
     return ok;
+}
+
+bool http_upload_write_sink(void *upload, const void *data, size_t length, struct error *err)
+{
+    return http_upload_write(upload, data, length, err);
+}
+
+void http_upload_interrupt_sink(void *upload)
+{
+    http_upload_interrupt(upload);
+}
+
+void http_upload_interrupt(struct http_upload *upload)
+{
+    pthread_mutex_lock(&upload->lock);
+    upload->interrupted = true;
+    pthread_mutex_unlock(&upload->lock);
+    curl_multi_wakeup(upload->multi);
 }
 
 bool http_upload_end(struct http_upload *upload, struct error *err)
@@ -201,8 +261,9 @@ bool http_upload_end(struct http_upload *upload, struct error *err)
     pthread_mutex_lock(&upload->lock);
     upload->closed = true;
     bool whole = upload->put == upload->length;
-    pthread_cond_signal(&upload->moved);
+    upload->interrupted = upload->interrupted || !whole; /* nothing to hope for */
     pthread_mutex_unlock(&upload->lock);
+    curl_multi_wakeup(upload->multi);
     pthread_join(upload->thread, NULL);
     bool ok = outcome(upload, err);
     if (ok && !whole)

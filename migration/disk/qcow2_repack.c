@@ -367,6 +367,11 @@ static bool repack_finish(struct disk *disk, struct error *err)
     return begin(repack, err) && send_rest(repack, repack->data_bytes, err);
 }
 
+static void repack_interrupt(struct disk *disk)
+{
+    disk_sink_interrupt(&((struct repack *)disk)->sink);
+}
+
 static void repack_close(struct disk *disk)
 {
     qcow2_slots_fini(&((struct repack *)disk)->slots);
@@ -382,6 +387,7 @@ static const struct disk_ops repack_ops = {
     .write_packs = repack_write_packs,
     .zero = repack_zero,
     .finish = repack_finish,
+    .interrupt = repack_interrupt,
 };
 
 bool disk_qcow2_repack_open(struct disk *from, struct disk_sink sink, const char *spill_directory,

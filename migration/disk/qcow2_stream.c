@@ -263,6 +263,11 @@ static bool stream_finish(struct disk *disk, struct error *err)
     return !wanted || send_zeroes(stream, QCOW2_CLUSTER_BYTES - tail, err);
 }
 
+static void stream_interrupt(struct disk *disk)
+{
+    disk_sink_interrupt(&((struct disk_qcow2_stream *)disk)->sink);
+}
+
 static void stream_close(struct disk *disk)
 {
     struct disk_qcow2_stream *stream = (struct disk_qcow2_stream *)disk;
@@ -278,6 +283,7 @@ static const struct disk_ops stream_ops = {
     .write = stream_write,
     .zero = stream_zero,
     .finish = stream_finish,
+    .interrupt = stream_interrupt,
 };
 
 bool disk_qcow2_stream_open(struct disk *from, struct disk_sink sink, const char *spill_directory,

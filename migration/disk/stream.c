@@ -17,6 +17,12 @@ struct disk_raw_stream {
     uint64_t at;
 };
 
+void disk_sink_interrupt(const struct disk_sink *sink)
+{
+    if (sink->interrupt != NULL)
+        sink->interrupt(sink->context);
+}
+
 static bool order_check(const struct disk_raw_stream *stream, uint64_t offset, struct error *err)
 {
     if (offset == stream->at)
@@ -62,6 +68,11 @@ static bool stream_finish(struct disk *disk, struct error *err)
                      stream->at, disk->size_bytes);
 }
 
+static void stream_interrupt(struct disk *disk)
+{
+    disk_sink_interrupt(&((struct disk_raw_stream *)disk)->sink);
+}
+
 static void stream_close(struct disk *disk)
 {
     disk_fini(disk);
@@ -75,6 +86,7 @@ static const struct disk_ops stream_ops = {
     .write = stream_write,
     .zero = stream_zero,
     .finish = stream_finish,
+    .interrupt = stream_interrupt,
 };
 
 struct disk *disk_raw_stream_new(uint64_t size_bytes, struct disk_sink sink)
@@ -101,6 +113,11 @@ static bool digest_write(void *context, const void *data, size_t length, struct 
     return digest->inner.write(digest->inner.context, data, length, err);
 }
 
+static void digest_interrupt(void *context)
+{
+    disk_sink_interrupt(&((struct disk_sink_digest *)context)->inner);
+}
+
 struct disk_sink_digest *disk_sink_digest_new(struct disk_sink inner)
 {
     struct disk_sink_digest *digest = xcalloc(1, sizeof(*digest));
@@ -113,7 +130,7 @@ struct disk_sink_digest *disk_sink_digest_new(struct disk_sink inner)
 
 struct disk_sink disk_sink_digest_sink(struct disk_sink_digest *digest)
 {
-    return (struct disk_sink){digest_write, digest};
+    return (struct disk_sink){digest_write, digest, digest_interrupt};
 }
 
 void disk_sink_digest_text(struct disk_sink_digest *digest,

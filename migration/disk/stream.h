@@ -11,11 +11,14 @@
 
 #include "migration/disk/disk.h"
 
-/* Takes all of data, or fails. */
+/* write takes all of data, or fails. interrupt (NULL: a write ends by itself) makes a write that waits fail
+ * soon, and later ones at once; from another thread, so that a copy that stops need not wait for a peer. */
 struct disk_sink {
     bool (*write)(void *context, const void *data, size_t length, struct error *err);
     void *context;
+    void (*interrupt)(void *context);
 };
+void disk_sink_interrupt(const struct disk_sink *sink);
 
 /* The guest-visible bytes as they are, zeroes too. */
 struct disk *disk_raw_stream_new(uint64_t size_bytes, struct disk_sink sink);

@@ -22,9 +22,12 @@ enum { MARKER_END = 0, MARKER_TABLE = 1, MARKER_DIRECTORY = 2, MARKER_FOOTER = 3
 struct disk_vmdk_stream {
     struct disk disk;
     struct disk_bytes bytes;
+    struct disk *below; /* owned; NULL: not over a disk */
+    uint64_t below_at;
     struct libdeflate_decompressor *decoder;
     uint32_t grain_bytes;
     uint64_t at;          /* guest bytes given */
+    bool complete;        /* the disk's last grain came */
     bool ended;           /* the end-of-stream marker came */
     uint64_t grain_start; /* of the grain in hand */
     size_t grain_length;  /* 0: none in hand */
@@ -92,7 +95,23 @@ static bool take_grain(struct disk_vmdk_stream *stream, uint64_t sector, uint32_
         return damaged(err, "a damaged grain", sector);
     stream->grain_start = start;
     stream->grain_length = wanted;
+    stream->complete = start + wanted == stream->disk.size_bytes;
     return true;
+}
+
+/* qemu writes no end-of-stream marker: a file that ends behind the disk's last grain lacks nothing, since
+ * grains are in order. */
+static bool pull_marker(struct disk_vmdk_stream *stream, struct error *err)
+{
+    struct error fault = {0};
+    if (pull(stream, stream->packed, SECTOR_BYTES, &fault))
+        return true;
+    if (stream->complete && fault.fault == &FAULT_DISK_INVALID) {
+        memset(stream->packed, 0, SECTOR_BYTES);
+        return true;
+    }
+    *err = fault;
+    return false;
 }
 
 /* Goes on until a grain is in hand or the stream ends. */
@@ -101,7 +120,7 @@ static bool next_grain(struct disk_vmdk_stream *stream, struct error *err)
     uint64_t metadata = 0;
     stream->grain_length = 0;
     while (!stream->ended && stream->grain_length == 0) {
-        if (!pull(stream, stream->packed, SECTOR_BYTES, err))
+        if (!pull_marker(stream, err))
             return false;
         uint64_t value = get64(stream->packed);
         uint32_t length = get32(stream->packed + 8), type = get32(stream->packed + MARKER_BYTES);
@@ -159,6 +178,7 @@ static bool stream_read(struct disk *disk, void *ret_data, size_t length, uint64
 static void stream_close(struct disk *disk)
 {
     struct disk_vmdk_stream *stream = (struct disk_vmdk_stream *)disk;
+    disk_close(stream->below);
     libdeflate_free_decompressor(stream->decoder);
     free(stream->packed);
     free(stream->grain);
@@ -166,10 +186,18 @@ static void stream_close(struct disk *disk)
     free(stream);
 }
 
+static void stream_interrupt(struct disk *disk)
+{
+    struct disk_vmdk_stream *stream = (struct disk_vmdk_stream *)disk;
+    if (stream->bytes.interrupt != NULL)
+        stream->bytes.interrupt(stream->bytes.context);
+}
+
 static const struct disk_ops stream_ops = {
     .name = "vmdk stream",
     .read = stream_read,
     .close = stream_close,
+    .interrupt = stream_interrupt,
 };
 
 static bool header_read(struct disk_vmdk_stream *stream, struct error *err)
@@ -198,18 +226,51 @@ static bool header_read(struct disk_vmdk_stream *stream, struct error *err)
     return skip(stream, (overhead - 1) * SECTOR_BYTES, err);
 }
 
-bool disk_vmdk_stream_open(struct disk_bytes bytes, struct disk **ret_disk, struct error *err)
+static struct disk_vmdk_stream *stream_new(void)
 {
     struct disk_vmdk_stream *stream = xcalloc(1, sizeof(*stream));
-    stream->bytes = bytes;
     stream->decoder = libdeflate_alloc_decompressor();
     if (stream->decoder == NULL)
         abort();
     disk_init(&stream->disk, &stream_ops, xstrdup("vmdk stream"), NULL, 0, DISK_SEQUENTIAL, 1);
+    return stream;
+}
+
+static bool stream_begin(struct disk_vmdk_stream *stream, struct disk **ret_disk, struct error *err)
+{
     if (!header_read(stream, err)) {
         stream_close(&stream->disk);
         return false;
     }
     *ret_disk = &stream->disk;
     return true;
+}
+
+bool disk_vmdk_stream_open(struct disk_bytes bytes, struct disk **ret_disk, struct error *err)
+{
+    struct disk_vmdk_stream *stream = stream_new();
+    stream->bytes = bytes;
+    return stream_begin(stream, ret_disk, err);
+}
+
+static bool read_below(void *context, void *ret_data, size_t length, struct error *err)
+{
+    struct disk_vmdk_stream *stream = context;
+    if (length > disk_size_bytes(stream->below) - stream->below_at)
+        return damaged(err, "truncated", stream->below_at);
+    stream->below_at += length;
+    return disk_read(stream->below, ret_data, length, stream->below_at - length, err);
+}
+
+static void interrupt_below(void *context)
+{
+    disk_interrupt(((struct disk_vmdk_stream *)context)->below);
+}
+
+bool disk_vmdk_stream_open_over(struct disk *bytes, struct disk **ret_disk, struct error *err)
+{
+    struct disk_vmdk_stream *stream = stream_new();
+    stream->below = bytes;
+    stream->bytes = (struct disk_bytes){read_below, stream, interrupt_below};
+    return stream_begin(stream, ret_disk, err);
 }

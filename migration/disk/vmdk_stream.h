@@ -11,13 +11,17 @@
 
 #include "migration/disk/disk.h"
 
-/* Gives exactly length bytes, or fails. */
+/* read gives exactly length bytes, or fails; interrupt (NULL: it ends by itself) makes one that waits fail soon. */
 struct disk_bytes {
     bool (*read)(void *context, void *ret_data, size_t length, struct error *err);
     void *context;
+    void (*interrupt)(void *context);
 };
 /* Reads the header now. FAULT_DISK_INVALID, FAULT_DISK_UNSUPPORTED (not compressed, or no markers). */
 bool disk_vmdk_stream_open(struct disk_bytes bytes, struct disk **ret_disk,
                            struct error *err) MUST_CHECK;
+/* The same over a sequential disk (disk_http_open_once), which is taken, on failure too. */
+bool disk_vmdk_stream_open_over(struct disk *bytes, struct disk **ret_disk,
+                                struct error *err) MUST_CHECK;
 
 #endif

@@ -34,7 +34,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct rest rest = {data, size};
     struct disk *disk = NULL;
     struct error err = {0};
-    if (!disk_vmdk_stream_open((struct disk_bytes){pull, &rest}, &disk, &err)) {
+    if (!disk_vmdk_stream_open((struct disk_bytes){pull, &rest, NULL}, &disk, &err)) {
         if (err.fault == NULL)
             abort();
         return 0;

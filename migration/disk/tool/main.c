@@ -38,9 +38,17 @@ static const char help[] =
     "      --threads N       instead of as many as pay\n"
     "      --memory MIB      of buffers; 32 unless told otherwise\n"
     "      --rate MIB        a second at most\n"
+    "      --headers FILE    sent with each HTTP request, one a line (a token, say)\n"
     "  -h, --help   -V, --version\n";
 
-enum { OPTION_SYNC = 256, OPTION_SHA512, OPTION_THREADS, OPTION_MEMORY, OPTION_RATE };
+enum {
+    OPTION_SYNC = 256,
+    OPTION_SHA512,
+    OPTION_THREADS,
+    OPTION_MEMORY,
+    OPTION_RATE,
+    OPTION_HEADERS
+};
 
 static const struct option options_known[] = {
     {"from", required_argument, NULL, 'f'},
@@ -54,6 +62,7 @@ static const struct option options_known[] = {
     {"threads", required_argument, NULL, OPTION_THREADS},
     {"memory", required_argument, NULL, OPTION_MEMORY},
     {"rate", required_argument, NULL, OPTION_RATE},
+    {"headers", required_argument, NULL, OPTION_HEADERS},
     {"help", no_argument, NULL, 'h'},
     {"version", no_argument, NULL, 'V'},
     {NULL, 0, NULL, 0},
@@ -99,6 +108,7 @@ static bool parse_compression(const char *text, enum disk_qcow2_compression *ret
 static bool take_option(int letter, const char *value, struct tool_options *options)
 {
     uint64_t count = 0;
+    struct error err = {0};
     switch (letter) {
     case 'f':
         options->from_format = value;
@@ -133,6 +143,10 @@ static bool take_option(int letter, const char *value, struct tool_options *opti
             return false;
         options->bytes_per_second = count << 20;
         return true;
+    case OPTION_HEADERS:
+        if (!tool_headers_read(value, &options->headers, &err))
+            (void)tool_fail(&err);
+        return options->headers != NULL;
     default:
         return false;
     }

@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 #include "common/base/memory.h"
-#include "migration/disk/http.h"
 #include "migration/disk/nbd.h"
 #include "migration/disk/qcow2.h"
 #include "migration/disk/raw.h"
@@ -48,8 +47,7 @@ static bool open_vmdk(const char *path, struct disk **ret_disk, struct error *er
     return ok;
 }
 
-/* What the first bytes say; anything else is raw. */
-static const char *find_format(int fd)
+const char *tool_find_format(const char start[TOOL_MAGIC_BYTES])
 {
     static const struct {
         const char *magic;
@@ -60,33 +58,11 @@ static const char *find_format(int fd)
         {"QFI\xfb", 4, "qcow2"}, {"vhdxfile", 8, "vhdx"},
         {"conectix", 8, "vpc"},
     };
-    char start[68] = {0};
-    if (pread(fd, start, sizeof(start), 0) < 0)
-        return "raw";
     for (size_t i = 0; i < COUNT_OF(known); i++) {
         if (memcmp(start, known[i].magic, known[i].length) == 0)
             return known[i].format;
     }
     return memcmp(start + 64, "\x7f\x10\xda\xbe", 4) == 0 ? "vdi" : "raw";
-}
-
-/* Raw bytes, or a VMDK in them. */
-static bool open_http(const char *url, const struct tool_options *options, struct disk **ret_disk,
-                      struct error *err)
-{
-    struct disk *bytes = NULL;
-    char magic[4] = {0};
-    struct http_plan plan = {.url = url, .ca_file = getenv("CURL_CA_BUNDLE")};
-    if (!disk_http_open(&plan, &bytes, err))
-        return false;
-    bool is_vmdk = options->from_format != NULL
-                       ? strcmp(options->from_format, "vmdk") == 0
-                       : disk_size_bytes(bytes) >= sizeof(magic) &&
-                             disk_read(bytes, magic, 4, 0, err) && memcmp(magic, "KDMV", 4) == 0;
-    if (is_vmdk)
-        return disk_vmdk_open_over(bytes, ret_disk, err);
-    *ret_disk = bytes;
-    return true;
 }
 
 static bool read_in(void *context, void *ret_data, size_t length, struct error *err)
@@ -106,15 +82,21 @@ static bool read_in(void *context, void *ret_data, size_t length, struct error *
     return true;
 }
 
+static const char *find_format(int fd)
+{
+    char start[TOOL_MAGIC_BYTES] = {0};
+    return pread(fd, start, sizeof(start), 0) < 0 ? "raw" : tool_find_format(start);
+}
+
 bool tool_open_source(const char *name, const struct tool_options *options, struct disk **ret_disk,
                       struct error *err)
 {
     if (strncmp(name, "nbd", 3) == 0 && strstr(name, "://") != NULL)
         return disk_nbd_open(name, false, ret_disk, err);
     if (strcmp(name, "-") == 0)
-        return disk_vmdk_stream_open((struct disk_bytes){read_in, NULL}, ret_disk, err);
-    if (strncmp(name, "http://", 7) == 0 || strncmp(name, "https://", 8) == 0)
-        return open_http(name, options, ret_disk, err);
+        return disk_vmdk_stream_open((struct disk_bytes){read_in, NULL, NULL}, ret_disk, err);
+    if (tool_is_http(name))
+        return tool_open_http(name, options, ret_disk, err);
     int fd = open(name, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return error_set_errno(err, errno, "cannot open \"%s\"", name);

@@ -19,14 +19,9 @@
 #include "migration/disk/tool/tool.h"
 #include "proto/fault.h"
 
-static bool is_http(const char *name)
-{
-    return strncmp(name, "http://", 7) == 0 || strncmp(name, "https://", 8) == 0;
-}
-
 bool tool_is_stream(const char *name)
 {
-    return strcmp(name, "-") == 0 || is_http(name);
+    return strcmp(name, "-") == 0 || tool_is_http(name);
 }
 
 /* Where the bytes go: known only when the upload's length is. */
@@ -48,6 +43,13 @@ static bool write_target(void *context, const void *data, size_t length, struct 
     bool ok = lane_write(&target->lane, data, length, target->at, err);
     target->at += ok ? length : 0;
     return ok;
+}
+
+static void interrupt_target(void *context)
+{
+    struct target *target = context;
+    if (target->upload != NULL)
+        http_upload_interrupt(target->upload);
 }
 
 static void find_file(struct target *target)
@@ -80,13 +82,14 @@ static bool open_stream(struct disk *from, struct disk_sink sink,
     return true;
 }
 
-static bool target_begin(struct target *target, uint64_t length, struct error *err)
+static bool target_begin(struct target *target, uint64_t length, const struct tool_options *options,
+                         struct error *err)
 {
-    if (!is_http(target->name)) {
+    if (!tool_is_http(target->name)) {
         find_file(target);
         return true;
     }
-    struct http_plan plan = {.url = target->name, .ca_file = getenv("CURL_CA_BUNDLE")};
+    struct http_plan plan = tool_http_plan(target->name, options);
     return http_upload_begin(&plan, length, &target->upload, err);
 }
 
@@ -112,7 +115,7 @@ static bool run_stream(struct disk *from, struct target *target, struct disk_sin
     uint64_t length = 0;
     if (!open_stream(from, sink, options, &to, &length, err))
         return false;
-    bool ok = target_begin(target, length, err);
+    bool ok = target_begin(target, length, options, err);
     ok = ok && tool_copy(from, to, true, options, digests, err);
     if (ok)
         ok = disk_finish(to, err);
@@ -131,7 +134,7 @@ int tool_convert_stream(struct disk *from, const char *name, const struct tool_o
 {
     struct error err = {0};
     struct target target = {.name = name};
-    struct disk_sink sink = {write_target, &target};
+    struct disk_sink sink = {write_target, &target, interrupt_target};
     struct disk_sink_digest *digest = options->sha512 ? disk_sink_digest_new(sink) : NULL;
     struct copy_digests *digests = options->digest ? tool_digests_new(disk_size_bytes(from)) : NULL;
     bool ok = run_stream(from, &target, digest != NULL ? disk_sink_digest_sink(digest) : sink,

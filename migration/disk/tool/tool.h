@@ -8,6 +8,7 @@
 
 #include "migration/disk/copy.h"
 #include "migration/disk/disk.h"
+#include "migration/disk/http.h"
 #include "migration/disk/qcow2.h"
 
 struct tool_options {
@@ -22,11 +23,23 @@ struct tool_options {
     unsigned threads;
     uint64_t memory_bytes;
     uint64_t bytes_per_second;
+    const char *const *headers; /* sent with each HTTP request; NULL: none */
 };
 
 /* A file (its format told or found out), or "nbd:…" or "http(s):…". */
 bool tool_open_source(const char *name, const struct tool_options *options, struct disk **ret_disk,
                       struct error *err) MUST_CHECK;
+/* What the first bytes of a file say; anything else is "raw". */
+#define TOOL_MAGIC_BYTES 68
+const char *tool_find_format(const char start[TOOL_MAGIC_BYTES]);
+bool tool_is_http(const char *name);
+/* By ranges where the server has them, else read once. */
+bool tool_open_http(const char *url, const struct tool_options *options, struct disk **ret_disk,
+                    struct error *err) MUST_CHECK;
+struct http_plan tool_http_plan(const char *url, const struct tool_options *options);
+/* "Name: value" lines of a file, so that no token stands on a command line; kept until the end. */
+bool tool_headers_read(const char *path, const char *const **ret_headers,
+                       struct error *err) MUST_CHECK;
 /* "-" (standard output) or "http(s):…": the target is a stream. */
 bool tool_is_stream(const char *name);
 /* Copies into a stream and prints what options ask for. */

@@ -75,7 +75,7 @@ static void check_stream(struct disk *from, unsigned least_packed)
     struct disk *to = NULL;
     uint64_t told = 0;
     unsigned seen_packed = 0;
-    assert_true(disk_qcow2_repack_open(from, (struct disk_sink){sink_write, &sunk}, NULL, &to,
+    assert_true(disk_qcow2_repack_open(from, (struct disk_sink){sink_write, &sunk, NULL}, NULL, &to,
                                        &told, &err));
     struct copy_plan plan = {.from = from, .to = to, .to_is_zero = true, .control = &control};
     if (!copy_run(&plan, &err) || !disk_finish(to, &err))
@@ -120,7 +120,7 @@ static struct disk *stream_new(struct disk *from, struct sunk *sunk)
     uint64_t told = 0;
     sunk->fd = memfd_create("stream", MFD_CLOEXEC);
     assert_true(
-        disk_qcow2_repack_open(from, (struct disk_sink){sink_write, sunk}, NULL, &to, &told, &err));
+        disk_qcow2_repack_open(from, (struct disk_sink){sink_write, sunk, NULL}, NULL, &to, &told, &err));
     return to;
 }
 

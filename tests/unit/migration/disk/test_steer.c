@@ -263,7 +263,7 @@ static void a_sequential_pair_ends_with_the_error_of_the_one_that_failed(void **
         uint64_t room = (5 + i) * COPY_CHUNK_BYTES + 17;
         play_init(&play, DISK_SEQUENTIAL);
         struct disk *stream =
-            disk_raw_stream_new(SIZE_BYTES, (struct disk_sink){refuse_late, &room});
+            disk_raw_stream_new(SIZE_BYTES, (struct disk_sink){refuse_late, &room, NULL});
         play.plan.to = stream;
         play.plan.threads = 4;
         assert_false(copy_run(&play.plan, &err));

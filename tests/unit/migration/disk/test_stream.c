@@ -45,7 +45,7 @@ static void a_stream_is_as_long_as_was_told(void **state)
         struct copy_control control = {0};
         struct disk *from = pattern(sizes[i], 20, DISK_RANDOM), *to = NULL;
         uint64_t told = 0;
-        assert_true(disk_qcow2_stream_open(from, (struct disk_sink){sink_write, &sunk}, NULL, &to,
+        assert_true(disk_qcow2_stream_open(from, (struct disk_sink){sink_write, &sunk, NULL}, NULL, &to,
                                            &told, &err));
         struct copy_plan plan = {.from = from, .to = to, .to_is_zero = true, .control = &control};
         assert_true(copy_run(&plan, &err));
@@ -61,7 +61,7 @@ static void a_peer_that_hangs_up_is_the_error_that_is_told(void **state)
     struct sunk sunk = {.fail_after = 5 << 20};
     struct copy_control control = {0};
     struct disk *from = pattern(40ull << 20, 90, DISK_RANDOM);
-    struct disk *to = disk_raw_stream_new(40ull << 20, (struct disk_sink){sink_write, &sunk});
+    struct disk *to = disk_raw_stream_new(40ull << 20, (struct disk_sink){sink_write, &sunk, NULL});
     struct copy_plan plan = {
         .from = from, .to = to, .threads = 4, .to_is_zero = true, .control = &control};
     assert_false(copy_run(&plan, &err));
@@ -76,7 +76,7 @@ static void a_sequential_source_cannot_be_mapped(void **state)
     struct sunk sunk = {0};
     struct disk *from = pattern(1 << 20, 50, DISK_SEQUENTIAL), *to = NULL;
     uint64_t told = 0;
-    assert_false(disk_qcow2_stream_open(from, (struct disk_sink){sink_write, &sunk}, NULL, &to,
+    assert_false(disk_qcow2_stream_open(from, (struct disk_sink){sink_write, &sunk, NULL}, NULL, &to,
                                         &told, &err));
     assert_ptr_equal(err.fault, &FAULT_UNSUPPORTED);
     disk_close(from);
@@ -88,7 +88,7 @@ static void bytes_where_the_map_has_none_are_refused(void **state)
     struct sunk sunk = {.fail_after = UINT64_MAX};
     struct disk *from = disk_memory_new(1 << 20), *to = NULL;
     uint64_t told = 0;
-    assert_true(disk_qcow2_stream_open(from, (struct disk_sink){sink_write, &sunk}, NULL, &to,
+    assert_true(disk_qcow2_stream_open(from, (struct disk_sink){sink_write, &sunk, NULL}, NULL, &to,
                                        &told, &err));
     static uint8_t data[65536];
     assert_true(disk_write(to, data, sizeof(data), 0, &err)); /* zeroes are nothing */
