@@ -341,8 +341,8 @@ bool nbd_open(const struct nbd_plan *plan, struct disk **ret_disk, struct error 
               plan->identity, 0, DISK_RANDOM, 1);
     struct nbd_handle *handle = NULL;
     if (!connect_one(&plan->address, plan->description, &handle, err)) {
-        if (plan->process != NULL) /* it knows better */
-            (void)qemu_process_is_ending(plan->process, err);
+        if (plan->process != NULL && qemu_process_is_ending(plan->process, err))
+            error_prefix(err, "%s", plan->description); /* it knows better */
         nbd_close_disk(&nbd->disk);
         return false;
     }

@@ -313,7 +313,7 @@ bool disk_qemu_open(const struct disk_qemu_plan *plan, struct disk **ret_disk, s
     if (plan->offset_bytes > 0 && plan->length_bytes == 0 && raw_length(image_fd, &file_bytes, err))
         whole.length_bytes = file_bytes - plan->offset_bytes;
     if (!process_begin(&whole, image_fd, &process, err))
-        return error_prefix(err, "%s", name);
+        return error_prefix(err, "%s %s", plan->format, name);
     char *socket = xasprintf("/proc/self/fd/%d/%s", process->directory_fd, process->socket);
     struct nbd_plan nbd = {
         .address = {.socket = socket},

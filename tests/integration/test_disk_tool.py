@@ -30,7 +30,7 @@ def fails(*words, **more):
 @pytest.mark.parametrize("words,told", [
     ([], "see guts-disk --help"), (["frob", "x"], "see guts-disk --help"), (["info"], "see guts-disk --help"),
     (["info", "nowhere"], "not_found"), (["info", "/tmp"], "neither a regular file"),
-    (["digest", "-f", "vdi", "a.raw"], "disk_invalid: a.raw: qemu-nbd ended"),
+    (["digest", "-f", "vdi", "a.raw"], "disk_invalid: vdi a.raw: qemu-nbd ended"),
     (["digest", "-f", "frob", "a.raw"], "is no format"), (["convert", "-O", "vmdk", "a.raw", "b"], "--to takes"),
     (["convert", "-c", "a.raw", "b"], "--compress is for"), (["convert", "--sha512", "a.raw", "b"], "--sha512 is for"),
     (["convert", "a.raw", "./a.raw"], "are one file"), (["convert", "a.raw", "nowhere/b"], "not_found"),
