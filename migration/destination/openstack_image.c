@@ -28,6 +28,14 @@ static bool feed(void *context, const void *data, size_t length, struct error *e
     return error_prefix(err, "the upload of image %s broke", upload->image_id);
 }
 
+/* A copy that stops does not wait for Glance. */
+static void interrupt(void *context)
+{
+    struct openstack_upload *upload = context;
+    if (upload->upload != NULL)
+        http_upload_interrupt(upload->upload);
+}
+
 void openstack_upload_drop(struct openstack_upload *upload)
 {
     struct error ignored;
@@ -214,7 +222,7 @@ static bool image_make(struct openstack *self, const struct destination_plan *pl
 static bool open_stream(struct openstack *self, struct openstack_upload *upload,
                         struct destination_disk *disk, uint64_t size_bytes, struct error *err)
 {
-    upload->digest = disk_sink_digest_new((struct disk_sink){feed, upload});
+    upload->digest = disk_sink_digest_new((struct disk_sink){feed, upload, interrupt});
     struct disk_sink sink = disk_sink_digest_sink(upload->digest);
     if (!upload->raw)
         return disk_qcow2_stream_open(disk->from, sink, work_directory(self->work), &disk->disk,

@@ -199,10 +199,10 @@ static bool outcome(const struct http_upload *upload, struct error *err)
             upload->code != CURLE_COULDNT_CONNECT && upload->length > 0)
             return error_set(err, &FAULT_UNCERTAIN, "\"%s\": all was sent, no answer: %s",
                              upload->shown, upload->stalled ? "waited too long" : upload->words);
-        if (upload->interrupted)
-            return error_set(err, &FAULT_IO, "\"%s\": interrupted", upload->shown);
         if (upload->stalled)
             return error_set(err, &FAULT_TIMEOUT, "\"%s\": takes no more bytes", upload->shown);
+        if (upload->interrupted)
+            return error_set(err, &FAULT_IO, "\"%s\": interrupted", upload->shown);
         return http_fail(err, upload->shown, upload->code, upload->words, &upload->gate);
     }
     return (status >= 200 && status < 300) || http_answer_fail(err, upload->shown, &upload->answer);
@@ -261,7 +261,7 @@ bool http_upload_end(struct http_upload *upload, struct error *err)
     pthread_mutex_lock(&upload->lock);
     upload->closed = true;
     bool whole = upload->put == upload->length;
-    upload->interrupted = upload->interrupted || !whole; /* nothing to hope for */
+    upload->interrupted = upload->interrupted || (!whole && !upload->ended); /* no hope */
     pthread_mutex_unlock(&upload->lock);
     curl_multi_wakeup(upload->multi);
     pthread_join(upload->thread, NULL);
