@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A platform whose destination is the real cloud, and what tests ask of both."""
+import pathlib
+import subprocess
+import tempfile
+import time
+
+from guts_platform import Platform, wait_until
+from machines import identical, make_machine
+
+FINAL = ["VERIFIED", "FAILED", "ROLLED_BACK", "CANCELLED"]
+MACS = ("00:0c:29:12:34:56", "00:0c:29:12:34:57")
+
+
+class CloudPlatform(Platform):
+    """Machines lie in `machines`; destination "cloud" is project "guts", as its administrator."""
+
+    def __init__(self, name, broker, database, openstack):
+        super().__init__(pathlib.Path(tempfile.mkdtemp(prefix="guts-cloud-")), broker, database, name)
+        self.openstack = openstack
+        self.machines = self.directory / "machines"
+        self.machines.mkdir()
+        self.read_roots = [str(self.machines)]
+        self.urls = [f"http://127.0.0.1:{openstack.port(one)}/" for one in (
+            "keystone", "keystone_brief", "glance", "nova", "neutron", "cinder", "placement")]
+        self.originals = {}
+
+    def begin(self, nodes=1):
+        self.start(nodes=nodes)
+        self.add("sources", "workstations", "workstation", path=str(self.machines))
+        self.add_cloud("cloud")
+        return self
+
+    def add_cloud(self, name, cloud=None, **changes):
+        entry = self.openstack.entry(cloud or self.openstack.cloud)
+        made = self.post("/v1/destinations", {"name": name, "driver": "openstack", "settings": {
+            **entry["auth"], "region_name": entry["region_name"], **changes}})
+        assert made.status == 201, made
+        self.refresh("destinations", name)
+
+    def machine(self, name, kind="streamOptimized", disks=1, macs=MACS[:1], **words):
+        self.originals[name] = make_machine(self.machines, name, kind, disks=disks, macs=macs,
+                                            **words)[1]
+        self.refresh("sources", "workstations")
+        return name
+
+    def begin_move(self, name, destination="cloud", options=None, **words):
+        """The migration's id."""
+        answer = self.migrate(name, destination, options={"network": "blue", **(options or {})},
+                              **words)
+        assert len(answer["created"]) == 1, answer
+        return answer["created"][0]["id"]
+
+    def move(self, name, seconds=120, **words):
+        """The migration once it has come to rest."""
+        return self.wait_state(self.begin_move(name, **words), FINAL, seconds)
+
+    def act(self, migration, verb, state, seconds=120):
+        taken = self.post(f"/v1/migrations/{migration}/{verb}")
+        assert taken.status == 202, taken
+        return self.wait_state(migration, state, seconds)
+
+    def steps(self, migration):
+        """{name: state} of the newest attempt."""
+        steps = self.migration(migration).get("steps") or []
+        return {one["name"]: one["state"] for one in steps}
+
+    def wait_step(self, migration, name, seconds=60):
+        wait_until(f"step {name} of {migration}", seconds,
+                   lambda: name in self.steps(migration), 0.02)
+
+    # -- the cloud ---------------------------------------------------------------------------------
+    def wait_inventory(self, wanted, seconds=60):
+        """Nova and Cinder delete in the background."""
+        end = time.monotonic() + seconds
+        while True:
+            seen = self.openstack.inventory()
+            if seen == wanted:
+                return
+            if time.monotonic() > end:
+                assert seen == wanted
+            time.sleep(0.5)
+
+    def server(self, name):
+        """Nova's only one of that name."""
+        found = self.openstack.get("compute", f"/servers/detail?name=^{name}$")["servers"]
+        assert len(found) == 1, found
+        return found[0]
+
+    def ports(self, server):
+        """In the order of the server's cards."""
+        attached = self.openstack.get("compute", f"/servers/{server['id']}/os-interface")
+        ids = [one["port_id"] for one in attached["interfaceAttachments"]]
+        ports = self.openstack.get("network", f"/v2.0/ports?device_id={server['id']}")["ports"]
+        assert sorted(ids) == sorted(one["id"] for one in ports)
+        return sorted(ports, key=lambda one: one["mac_address"])
+
+    def volumes(self, server):
+        """Cinder's, in the order of the devices."""
+        attached = self.openstack.get("compute", f"/servers/{server['id']}/os-volume_attachments")
+        ordered = sorted(attached["volumeAttachments"], key=lambda one: one["device"])
+        return [self.openstack.get("volume", f"/volumes/{one['volumeId']}")["volume"]
+                for one in ordered]
+
+    def check_volume(self, original, volume):
+        """The volume begins with the machine's bytes, and holds nothing behind them."""
+        same, words = identical(original, self.openstack.volume_file(volume["id"]), "raw")
+        assert same, words
+
+    def check_image(self, original, image):
+        info = self.openstack.get("image", f"/v2/images/{image}")
+        same, words = identical(original, self.openstack.image_file(image), info["disk_format"])
+        assert same, words
+        return info
+
+
+def volume_is_empty(openstack, volume):
+    done = subprocess.run(["qemu-img", "map", "-f", "raw", "--output=json",
+                           str(openstack.volume_file(volume["id"]))], capture_output=True, text=True,
+                          timeout=60, check=True)
+    return '"data": true' not in done.stdout

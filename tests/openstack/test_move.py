@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The main job to a real OpenStack: machines become servers, with nothing left when they go back."""
+import hashlib
+
+import pytest
+
+from cloud_platform import MACS, volume_is_empty
+from guts_platform import wait_until
+
+
+@pytest.fixture
+def platform(cloud_platform, openstack):
+    return cloud_platform
+
+
+def check_cards(platform, server, networks):
+    ports = platform.ports(server)
+    assert [one["mac_address"] for one in ports] == list(MACS[:len(networks)])
+    for port, network in zip(ports, networks):
+        assert port["status"] == "ACTIVE"
+        named = platform.openstack.get("network", f"/v2.0/networks?name={network}")["networks"]
+        assert port["network_id"] == named[0]["id"]
+
+
+@pytest.mark.parametrize("boot_from", ["volume", "image"])
+def test_two_disks_and_two_cards_arrive_in_order_and_go_back(platform, boot_from):
+    name = platform.machine(f"pair-{boot_from}", disks=2, macs=MACS)
+    before = platform.openstack.inventory()
+    done = platform.move(name, options={
+        "network_map": ["nat=green"], "boot_from": boot_from, "flavor": "g.small",
+        "fixed_ips": ["1=10.78.0.77"]})
+    assert done["state"] == "VERIFIED", done
+    assert {"transport", "content"} <= set(done["evidence"]), done["evidence"]
+    server = platform.server(name)
+    assert server["status"] == "ACTIVE" and server["metadata"]["guts_migration"] == done["id"]
+    assert server["flavor"]["original_name"] == "g.small"
+    check_cards(platform, server, ["green", "green"])
+    assert {one["ip_address"] for one in platform.ports(server)[1]["fixed_ips"]} == {"10.78.0.77"}
+    volumes = platform.volumes(server)
+    first = 0 if boot_from == "volume" else 1
+    assert len(volumes) == 2 - first
+    for number, volume in enumerate(volumes, first):
+        platform.check_volume(platform.originals[name][number], volume)
+        assert volume["status"] == "in-use" and volume["metadata"]["guts_migration"] == done["id"]
+        assert not volume["attachments"][0].get("delete_on_termination")
+    if boot_from == "image":
+        info = platform.check_image(platform.originals[name][0], server["image"]["id"])
+        file = platform.openstack.image_file(info["id"])
+        assert info["os_hash_value"] == hashlib.sha512(file.read_bytes()).hexdigest()
+    else:
+        assert volumes[0]["bootable"] == "true" and volumes[1]["bootable"] == "false"
+    platform.act(done["id"], "rollback", "ROLLED_BACK")
+    platform.wait_inventory(before)
+
+
+@pytest.mark.parametrize("kind", ["monolithicSparse", "twoGbMaxExtentFlat"])
+@pytest.mark.parametrize("image_format", ["raw", "qcow2"])
+def test_disks_of_other_kinds_arrive_as_asked(platform, kind, image_format):
+    name = platform.machine(f"{kind}-{image_format}", kind)
+    before = platform.openstack.inventory()
+    done = platform.move(name, options={"image_format": image_format, "boot_from": "image",
+                                        "flavor": "g.tiny"})
+    assert done["state"] == "VERIFIED", done
+    server = platform.server(name)
+    info = platform.check_image(platform.originals[name][0], server["image"]["id"])
+    assert info["disk_format"] == image_format
+    platform.act(done["id"], "rollback", "ROLLED_BACK")
+    platform.wait_inventory(before)
+
+
+def test_after_a_cleanup_the_server_alone_stays(platform):
+    name = platform.machine("kept")
+    before = platform.openstack.inventory()
+    done = platform.move(name, options={"extra_volumes": ["2"]}, server_name="kept-server")
+    assert done["state"] == "VERIFIED", done
+    server = platform.server("kept-server")
+    volumes = platform.volumes(server)
+    assert len(volumes) == 2 and volumes[1]["size"] == 2
+    assert volume_is_empty(platform.openstack, volumes[1])
+    platform.act(done["id"], "cleanup", "CLEANED")
+    after = platform.openstack.inventory()
+    assert after["images"] == before["images"] and after["files"]["data/glance/images"] == \
+        before["files"]["data/glance/images"]
+    assert platform.server("kept-server")["status"] == "ACTIVE"
+    refused = platform.post(f"/v1/migrations/{done['id']}/rollback")
+    assert refused.status == 409, refused
+    remove_server(platform, server, volumes)
+    platform.wait_inventory(before)
+
+
+def remove_server(platform, server, volumes):
+    """As its owner would."""
+    openstack = platform.openstack
+    ports = platform.ports(server)
+    openstack.call("DELETE", "compute", f"/servers/{server['id']}")
+    wait_gone(openstack, server["id"])
+    for port in ports:
+        openstack.call("DELETE", "network", f"/v2.0/ports/{port['id']}")
+    for volume in volumes:
+        openstack.call("DELETE", "volume", f"/volumes/{volume['id']}")
+
+
+def wait_gone(openstack, server):
+    wait_until("the server is gone", 60, lambda: server not in openstack.inventory()["servers"], 0.5)
+
+
+def test_what_the_user_says_stands_on_the_server(platform):
+    openstack = platform.openstack
+    name = platform.machine("dressed", firmware="efi")
+    before = platform.openstack.inventory()
+    done = platform.move(name, options={
+        "user_data": "#cloud-config\n", "metadata": ["team=blue", "cost=7"], "config_drive": True,
+        "availability_zone": "nova", "security_groups": ["default"]})
+    assert done["state"] == "VERIFIED", done
+    server = platform.server(name)
+    assert server["metadata"]["team"] == "blue" and server["metadata"]["cost"] == "7"
+    assert server["OS-EXT-AZ:availability_zone"] == "nova" and server["config_drive"]
+    volume = platform.volumes(server)[0]
+    assert volume["volume_image_metadata"]["hw_firmware_type"] == "uefi"
+    default = openstack.get("network", "/v2.0/security-groups?name=default&project_id="
+                            + openstack.project(openstack.cloud))["security_groups"][0]["id"]
+    assert platform.ports(server)[0]["security_groups"] == [default]
+    platform.act(done["id"], "rollback", "ROLLED_BACK")
+    platform.wait_inventory(before)
+
+
+def test_a_dry_run_touches_nothing(platform):
+    name = platform.machine("dry")
+    before = platform.openstack.inventory()
+    done = platform.wait_state(platform.begin_move(name, dry_run=True), ["DISCOVERED", "CANCELLED",
+                                                                         "FAILED"])
+    assert done["state"] != "FAILED", done
+    assert platform.openstack.inventory() == before
