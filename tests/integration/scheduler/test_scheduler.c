@@ -62,6 +62,71 @@ static void a_result_told_twice_counts_once(void **state)
                         "PENDING SCHEDULED DISCOVERED UPLOADING DEPLOYED VERIFIED");
 }
 
+/* The assignment as node-1 took it, whose acceptance is still on its way. */
+static struct uuid begin_unaccepted(struct world_job *ret_job)
+{
+    struct uuid vm = world_vm(&world, "vm", 1 << 30);
+    struct uuid id = world_migrate(&world, &vm, "rollback", false, "{}");
+    one.is_deaf = true; /* says nothing of it */
+    world_turn(&world, 1);
+    world_node_take(&one);
+    one.is_deaf = false;
+    *ret_job = (struct world_job){.owner = id, .attempt = 1, .run = 1, .kind = JOB_MIGRATE};
+    const char *text = world_text(&world,
+                                  "SELECT LOWER(CONCAT_WS('-', SUBSTR(HEX(id), 1, 8),"
+                                  " SUBSTR(HEX(id), 9, 4), SUBSTR(HEX(id), 13, 4),"
+                                  " SUBSTR(HEX(id), 17, 4), SUBSTR(HEX(id), 21)))"
+                                  " FROM jobs WHERE owner_id = ?",
+                                  &id);
+    assert_true(uuid_parse(text, &ret_job->id));
+    assert_string_equal(world_text(&world, "SELECT state FROM jobs WHERE owner_id = ?", &id),
+                        "assigned");
+    return id;
+}
+
+static void a_result_that_overtakes_its_acceptance_counts(void **state)
+{
+    struct world_job job;
+    struct uuid id = begin_unaccepted(&job);
+    one.jobs[one.job_count++] = job;
+    world_node_finish(&one, &one.jobs[0], DONE, NULL);
+    world_turn(&world, 1);
+    assert_string_equal(world_state(&world, &id), "VERIFIED");
+    rounds(3);
+    assert_string_equal(world_text(&world, "SELECT state FROM jobs WHERE owner_id = ?", &id),
+                        "closed");
+}
+
+static void an_intent_that_overtakes_its_acceptance_is_stored(void **state)
+{
+    struct world_job job;
+    struct uuid id = begin_unaccepted(&job);
+    world_node_intend(&one, &job, "disk-0", LEDGER_INTENDED);
+    assert_int_equal(one.verdict, STORED);
+    /* What was done is told before, and after, the intent is told once more. */
+    world_node_intend(&one, &job, "disk-0", LEDGER_MADE);
+    world_node_intend(&one, &job, "disk-0", LEDGER_INTENDED);
+    assert_int_equal(one.verdict, STORED);
+    assert_int_equal(one.answered_state, LEDGER_MADE);
+    assert_string_equal(world_text(&world, "SELECT state FROM ledger WHERE owner_id = ?", &id),
+                        "made");
+}
+
+static void an_acceptance_that_comes_after_the_end_changes_nothing(void **state)
+{
+    struct world_job job;
+    struct uuid id = begin_unaccepted(&job);
+    one.jobs[one.job_count++] = job;
+    world_node_finish(&one, &one.jobs[0], FAILED, "vm_running");
+    world_turn(&world, 1);
+    assert_string_equal(world_state(&world, &id), "ROLLED_BACK");
+    world_node_accept(&one, &job);
+    world_turn(&world, 1);
+    assert_string_equal(world_state(&world, &id), "ROLLED_BACK");
+    assert_string_not_equal(world_text(&world, "SELECT state FROM jobs WHERE owner_id = ?", &id),
+                            "accepted");
+}
+
 static void a_failure_without_ledger_is_rolled_back_at_once(void **state)
 {
     struct world_job *job;
@@ -308,6 +373,9 @@ int main(void)
         TEST(a_pending_row_becomes_an_accepted_job),
         TEST(a_done_job_makes_verified_by_a_legal_path),
         TEST(a_result_told_twice_counts_once),
+        TEST(a_result_that_overtakes_its_acceptance_counts),
+        TEST(an_intent_that_overtakes_its_acceptance_is_stored),
+        TEST(an_acceptance_that_comes_after_the_end_changes_nothing),
         TEST(a_failure_without_ledger_is_rolled_back_at_once),
         TEST(a_failure_with_a_ledger_gets_a_rollback_job),
         TEST(on_failure_keep_rests_in_failed_and_can_be_tried_again),

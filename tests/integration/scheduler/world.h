@@ -82,6 +82,7 @@ void world_node_restart(struct world_node *node, bool keeps_jobs);
 void world_node_report(struct world_node *node, bool is_full);
 /* Takes what came: accepts or refuses assignments, remembers answers. */
 void world_node_take(struct world_node *node);
+void world_node_accept(struct world_node *node, const struct world_job *job);
 void world_node_intend(struct world_node *node, const struct world_job *job, const char *key,
                        enum ledger_state state);
 void world_node_finish(struct world_node *node, struct world_job *job, Guts__V1__Outcome outcome,

@@ -185,6 +185,18 @@ static void answer_assign(struct world_node *node, Guts__V1__Token *token)
         send(node, TOPOLOGY_SCHEDULER, MESSAGE_JOB_ACCEPT, &accept.base);
 }
 
+void world_node_accept(struct world_node *node, const struct world_job *job)
+{
+    CLEANUP(arena_freep) struct arena *arena = arena_new();
+    Guts__V1__JobAccept accept = GUTS__V1__JOB_ACCEPT__INIT;
+    Guts__V1__Token *token = token_of(arena, job);
+    accept.node_id = codec_uuid_to(&node->id);
+    accept.node_instance = node->instance;
+    accept.tokens = &token;
+    accept.n_tokens = 1;
+    send(node, TOPOLOGY_SCHEDULER, MESSAGE_JOB_ACCEPT, &accept.base);
+}
+
 static void take_assignment(struct world_node *node, const Guts__V1__Assignment *assign)
 {
     struct token token;
