@@ -28,9 +28,9 @@ enum job_state job_state_parse(const char *name)
 #define JOB_COLUMNS                                                                                \
     "id, kind, owner_kind, owner_id, project, wish_id, state, live, wanted, attempt, run, "        \
     "needs_hash, request_json, node_id, node_instance, pool_id, reserved_bytes, "                  \
-    "allocated_bytes, created_at, assigned_at, accepted_at, renewed_at, finished_at, outcome, "    \
+    "allocated_bytes, created_at, assigned_at, accepted_at, finished_at, outcome, "                \
     "fault_code, fault_text, due_at"
-enum { JOB_WIDTH = 28 };
+enum { JOB_WIDTH = 27 };
 
 static void bind_job(const struct job_fact *job, struct db_value *into)
 {
@@ -56,7 +56,6 @@ static void bind_job(const struct job_fact *job, struct db_value *into)
         db_unsigned(job->created_at),
         bind_time(job->assigned_at),
         bind_time(job->accepted_at),
-        bind_time(job->renewed_at),
         bind_time(job->finished_at),
         db_text(job->outcome),
         bind_fault(job->fault),
@@ -74,14 +73,14 @@ bool job_save(struct db *db, const struct job_fact *const *jobs, size_t count, s
         bind_job(jobs[i], &values[i * JOB_WIDTH]);
     return db_execute_rows(
         db, "INSERT INTO jobs (" JOB_COLUMNS ", open) VALUES ",
-        "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         " ON DUPLICATE KEY UPDATE state = VALUES(state), live = VALUES(live),"
         " wanted = VALUES(wanted), attempt = VALUES(attempt), run = VALUES(run),"
         " needs_hash = VALUES(needs_hash), node_id = VALUES(node_id),"
         " node_instance = VALUES(node_instance), pool_id = VALUES(pool_id),"
         " reserved_bytes = VALUES(reserved_bytes), allocated_bytes = VALUES(allocated_bytes),"
         " assigned_at = VALUES(assigned_at), accepted_at = VALUES(accepted_at),"
-        " renewed_at = VALUES(renewed_at), finished_at = VALUES(finished_at),"
+        " finished_at = VALUES(finished_at),"
         " outcome = VALUES(outcome), fault_code = VALUES(fault_code),"
         " fault_text = VALUES(fault_text), due_at = VALUES(due_at), open = VALUES(open)",
         values, JOB_WIDTH, count, NULL, err);
@@ -121,7 +120,7 @@ static enum wanted parse_wanted(const char *name)
 static void read_job(const struct db_rows *rows, size_t row, struct job_fact *job)
 {
     const char *instance = db_rows_text(rows, row, 14);
-    const char *code = db_rows_text(rows, row, 24);
+    const char *code = db_rows_text(rows, row, 23);
     *job = (struct job_fact){
         .id = db_rows_uuid(rows, row, 0),
         .kind = job_kind_parse(db_rows_text(rows, row, 1)),
@@ -143,12 +142,11 @@ static void read_job(const struct db_rows *rows, size_t row, struct job_fact *jo
         .created_at = db_rows_unsigned(rows, row, 18),
         .assigned_at = db_rows_unsigned(rows, row, 19),
         .accepted_at = db_rows_unsigned(rows, row, 20),
-        .renewed_at = db_rows_unsigned(rows, row, 21),
-        .finished_at = db_rows_unsigned(rows, row, 22),
-        .outcome = db_rows_text(rows, row, 23),
+        .finished_at = db_rows_unsigned(rows, row, 21),
+        .outcome = db_rows_text(rows, row, 22),
         .fault = code == NULL ? NULL : fault_get(code),
-        .fault_text = db_rows_text(rows, row, 25),
-        .due_at = db_rows_unsigned(rows, row, 26),
+        .fault_text = db_rows_text(rows, row, 24),
+        .due_at = db_rows_unsigned(rows, row, 25),
     };
     snprintf(job->node_instance, sizeof job->node_instance, "%s", instance ? instance : "");
 }

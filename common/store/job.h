@@ -41,7 +41,7 @@ struct job_fact {
     struct uuid pool_id;
     uint64_t reserved_bytes;
     uint64_t allocated_bytes;
-    uint64_t created_at, assigned_at, accepted_at, renewed_at, finished_at; /* 0: not yet */
+    uint64_t created_at, assigned_at, accepted_at, finished_at; /* 0: not yet */
     const char *outcome; /* "done", "failed", "cancelled", or NULL */
     const struct fault *fault;
     const char *fault_text;

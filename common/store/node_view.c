@@ -196,7 +196,8 @@ bool node_view_jobs(struct store *store, struct arena *arena, const struct uuid 
     static const char sql[] =
         "SELECT j.id, j.kind, j.owner_kind, j.owner_id, COALESCE(m.vm_name, s.name, d.name), "
         "j.project, j.state, j.attempt, j.run, j.reserved_bytes, j.allocated_bytes, "
-        "j.assigned_at, j.accepted_at, j.renewed_at FROM jobs j FORCE INDEX (by_node) "
+        "j.assigned_at, j.accepted_at, IF(j.state = 'accepted', n.seen_at, NULL) "
+        "FROM jobs j FORCE INDEX (by_node) JOIN nodes n ON n.id = j.node_id "
         "LEFT JOIN migrations m ON j.owner_kind = 'migration' AND m.id = j.owner_id "
         "LEFT JOIN sources s ON j.owner_kind = 'source' AND s.id = j.owner_id "
         "LEFT JOIN destinations d ON j.owner_kind = 'destination' AND d.id = j.owner_id "

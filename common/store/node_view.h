@@ -54,7 +54,8 @@ struct node_job_view {
     const char *state;
     uint32_t attempt, run;
     uint64_t reserved_bytes, allocated_bytes;
-    uint64_t assigned_at, accepted_at, renewed_at;
+    uint64_t assigned_at, accepted_at;
+    uint64_t renewed_at; /* the node's last committed report, which names all that it holds */
 };
 /* The live jobs of a node, by id. */
 bool node_view_jobs(struct store *store, struct arena *arena, const struct uuid *node,

@@ -287,7 +287,6 @@ CREATE TABLE IF NOT EXISTS jobs (
   created_at     BIGINT UNSIGNED NOT NULL,
   assigned_at    BIGINT UNSIGNED NULL,
   accepted_at    BIGINT UNSIGNED NULL,
-  renewed_at     BIGINT UNSIGNED NULL,                  -- last committed renewal
   finished_at    BIGINT UNSIGNED NULL,
   outcome        VARCHAR(16) CHARACTER SET ascii NULL,  -- done, failed, cancelled
   fault_code     VARCHAR(48) CHARACTER SET ascii NULL,

@@ -219,6 +219,8 @@ static void a_nodes_live_jobs_name_their_owners(void **state)
     assert_int_equal(jobs[0].reserved_bytes, 77);
     OK(node_view_find(world.store, world.arena, "a", &node, &world.err));
     assert_int_equal(node.job_count, 1);
+    assert_true(node.seen_at > 0);
+    assert_int_equal(jobs[0].renewed_at, node.seen_at);
 }
 
 static void a_service_keeps_one_row_alive(void **state)
