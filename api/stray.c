@@ -26,7 +26,7 @@ bool stray_list_serve(struct call *call, struct error *err)
         writer_object_begin(writer, NULL);
         writer_text(writer, "kind", list.items[i].kind);
         writer_text(writer, "key", list.items[i].key);
-        writer_text(writer, "migration", list.items[i].migration);
+        writer_uuid(writer, "migration", &list.items[i].migration);
         writer_raw(writer, "detail", list.items[i].detail_json);
         writer_object_end(writer);
     }

@@ -17,6 +17,7 @@ GRANT INSERT ON guts.wishes TO 'guts-api'@'%';
 GRANT INSERT, UPDATE, DELETE ON guts.services TO 'guts-api'@'%';
 -- A source or destination goes with what was seen there.
 GRANT DELETE ON guts.catalogues TO 'guts-api'@'%';
+GRANT DELETE ON guts.strays TO 'guts-api'@'%';
 GRANT DELETE ON guts.vms TO 'guts-api'@'%';
 GRANT DELETE ON guts.vm_disks TO 'guts-api'@'%';
 GRANT DELETE ON guts.vm_nics TO 'guts-api'@'%';
@@ -30,6 +31,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON guts.drivers TO 'guts-scheduler'@'%';
 GRANT SELECT, UPDATE, DELETE ON guts.sources TO 'guts-scheduler'@'%';
 GRANT SELECT, UPDATE, DELETE ON guts.destinations TO 'guts-scheduler'@'%';
 GRANT SELECT, INSERT, UPDATE, DELETE ON guts.catalogues TO 'guts-scheduler'@'%';
+GRANT SELECT, INSERT, UPDATE, DELETE ON guts.strays TO 'guts-scheduler'@'%';
 GRANT SELECT, INSERT, UPDATE, DELETE ON guts.vms TO 'guts-scheduler'@'%';
 GRANT SELECT, INSERT, UPDATE, DELETE ON guts.vm_disks TO 'guts-scheduler'@'%';
 GRANT SELECT, INSERT, UPDATE, DELETE ON guts.vm_nics TO 'guts-scheduler'@'%';

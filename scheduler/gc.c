@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "common/json/writer.h"
-#include "common/store/stray.h"
 #include "proto/fault.h"
 #include "scheduler/decide.h"
 #include "scheduler/due.h"
@@ -47,7 +46,7 @@ bool gc_take_page(struct tick *tick, const struct job *job, const Guts__V1__Cata
 {
     enum end end = job->fact.owner_kind == OWNER_SOURCE ? END_SOURCE : END_DESTINATION;
     struct uuid *owners = arena_calloc(tick->arena, page->n_items + 1, sizeof *owners);
-    struct catalogue_fact *strays = arena_calloc(tick->arena, page->n_items + 1, sizeof *strays);
+    struct stray *strays = arena_calloc(tick->arena, page->n_items + 1, sizeof *strays);
     size_t count = 0;
     for (size_t i = 0; i < page->n_items; i++)
         if (!uuid_parse(page->items[i]->name, &owners[i]))
@@ -58,12 +57,12 @@ bool gc_take_page(struct tick *tick, const struct job *job, const Guts__V1__Cata
     for (size_t i = 0; i < page->n_items; i++) {
         const Guts__V1__CatalogItem *item = page->items[i];
         if (is_stray(tick, end, &owners[i], item))
-            strays[count++] = (struct catalogue_fact){
-                arena_printf(tick->arena, STRAY_PREFIX "%.24s", item->kind), item->id, item->name,
-                item->detail_json[0] == '\0' ? "{}" : item->detail_json};
+            strays[count++] =
+                (struct stray){item->kind, item->id, owners[i],
+                               item->detail_json[0] == '\0' ? "{}" : item->detail_json};
     }
-    *TICK_ADD(tick, &tick->catalogues) =
-        (struct catalogue_page){job->fact.owner_id, job->fact.assigned_at, strays, count};
+    *TICK_ADD(tick, &tick->strays) =
+        (struct stray_page){job->fact.owner_id, job->fact.assigned_at, strays, count};
     return true;
 }
 
@@ -89,7 +88,7 @@ static const char *write_request(struct tick *tick, const struct stray *strays, 
         writer_object_begin(&writer, NULL);
         writer_text(&writer, "kind", strays[i].kind);
         writer_text(&writer, "key", strays[i].key);
-        writer_text(&writer, "migration", strays[i].migration);
+        writer_uuid(&writer, "migration", &strays[i].migration);
         writer_object_end(&writer);
     }
     writer_array_end(&writer);

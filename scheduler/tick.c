@@ -42,17 +42,6 @@ void tick_free(struct tick *tick)
     arena_free(tick->arena);
 }
 
-bool tick_is_empty(const struct tick *tick)
-{
-    return tick->events.count + tick->migrations.count + tick->jobs.count + tick->accepts.count +
-               tick->steps.count + tick->ledger.count + tick->inventories.count +
-               tick->catalogues.count + tick->endpoints.count + tick->wishes.count +
-               tick->nodes.count + tick->nodes_gone.count + tick->needs.count +
-               tick->needs_gone.count + tick->drivers.count + tick->migrations_gone.count +
-               tick->outgoing.count + tick->disks.count + tick->results.count ==
-           0;
-}
-
 void tick_touch_migration(struct tick *tick, struct migration *migration)
 {
     migration->fact.updated_at = tick->now_us;

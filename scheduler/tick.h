@@ -17,6 +17,7 @@
 #include "common/store/ledger.h"
 #include "common/store/needs.h"
 #include "common/store/step.h"
+#include "common/store/stray.h"
 #include "common/store/wish_outcome.h"
 #include "proto/codec.h"
 #include "scheduler/scheduler.h"
@@ -54,6 +55,12 @@ struct catalogue_page {
     struct catalogue_fact *items;
     size_t count;
 };
+struct stray_page {
+    struct uuid endpoint_id;
+    uint64_t look;
+    struct stray *items;
+    size_t count;
+};
 /* A whole list has come: what it did not see is gone. */
 enum sweep_of { SWEEP_INVENTORY, SWEEP_CATALOGUE, SWEEP_STRAYS };
 struct sweep_fact {
@@ -83,6 +90,7 @@ struct tick {
     TICK_LIST(const struct ledger_fact *) ledger;
     TICK_LIST(struct inventory_page) inventories;
     TICK_LIST(struct catalogue_page) catalogues;
+    TICK_LIST(struct stray_page) strays;
     TICK_LIST(struct sweep_fact) sweeps;
     TICK_LIST(struct uuid) pages_gone; /* jobs whose end makes their pages useless */
     TICK_LIST(struct endpoint_change) endpoints;
@@ -104,7 +112,6 @@ struct tick {
 
 struct tick *tick_new(struct scheduler *scheduler, uint64_t now_us, uint64_t now_ms);
 void tick_free(struct tick *tick);
-bool tick_is_empty(const struct tick *tick); /* nothing to write and nothing to send */
 
 /* Marks what changed; each is written once. */
 void tick_touch_migration(struct tick *tick, struct migration *migration);

@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "common/json/writer.h"
-#include "common/store/stray.h"
 #include "scheduler/tick.h"
 
 static int compare_migrations(const void *a, const void *b)
@@ -111,6 +110,11 @@ static bool store_found(struct tick *tick, struct db *db, struct error *err)
         const struct catalogue_page *page = &tick->catalogues.items[i];
         if (!catalogue_fact_save(db, &page->destination_id, page->refresh, page->items, page->count,
                                  err))
+            return false;
+    }
+    for (size_t i = 0; i < tick->strays.count; i++) {
+        const struct stray_page *page = &tick->strays.items[i];
+        if (!stray_save(db, &page->endpoint_id, page->look, page->items, page->count, err))
             return false;
     }
     for (size_t i = 0; i < tick->sweeps.count; i++)

@@ -29,8 +29,6 @@ bool catalogue_fact_sweep(struct db *db, const struct uuid *destination_id, uint
                           struct error *err)
 {
     const struct db_value values[] = {db_uuid(destination_id), db_unsigned(refresh)};
-    return db_execute(db,
-                      "DELETE FROM catalogues WHERE destination_id = ? AND refresh < ?"
-                      " AND kind NOT LIKE 'stray:%'",
-                      values, COUNT_OF(values), NULL, err);
+    return db_execute(db, "DELETE FROM catalogues WHERE destination_id = ? AND refresh < ?", values,
+                      COUNT_OF(values), NULL, err);
 }

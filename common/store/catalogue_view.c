@@ -64,7 +64,7 @@ bool catalogue_view_list(struct store *store, struct arena *arena, const char *p
         return false;
     query_bind(&query,
                "SELECT kind, item, name, detail_json FROM catalogues"
-               " WHERE kind NOT LIKE 'stray:%' AND destination_id = ?",
+               " WHERE destination_id = ?",
                db_uuid(destination));
     query_match_text(&query, " AND kind = ?", kind);
     if (!add_page(&query, page, err) || !query_run(&query, store, &rows, err))

@@ -90,16 +90,21 @@ static bool delete_vms(struct store *store, const struct uuid *source, struct er
     return true;
 }
 
-/* A source has strays there. */
-static bool delete_catalogue(struct store *store, const struct uuid *endpoint, struct error *err)
+static bool delete_in_pieces(struct store *store, const char *sql, const struct uuid *endpoint,
+                             struct error *err)
 {
     struct db_value values[] = {db_uuid(endpoint), db_unsigned(PIECE_ROWS)};
     uint64_t count = PIECE_ROWS;
     while (count == PIECE_ROWS)
-        if (!db_execute(store_db(store), "DELETE FROM catalogues WHERE destination_id = ? LIMIT ?",
-                        values, COUNT_OF(values), &count, err))
+        if (!db_execute(store_db(store), sql, values, COUNT_OF(values), &count, err))
             return false;
     return true;
+}
+
+static bool delete_strays(struct store *store, const struct uuid *endpoint, struct error *err)
+{
+    return delete_in_pieces(store, "DELETE FROM strays WHERE endpoint_id = ? LIMIT ?", endpoint,
+                            err);
 }
 
 static bool delete_all(struct store *store, enum end end, const char *project,
@@ -109,10 +114,12 @@ static bool delete_all(struct store *store, enum end end, const char *project,
     if (!lock_row(store, end, project, id, err) || !refuse_used(store, end, id, err))
         return false;
     if (end == END_SOURCE)
-        return delete_vms(store, id, err) && delete_catalogue(store, id, err) &&
+        return delete_vms(store, id, err) && delete_strays(store, id, err) &&
                db_execute(store_db(store), "DELETE FROM sources WHERE id = ?", &value, 1, NULL,
                           err);
-    return delete_catalogue(store, id, err) &&
+    return delete_in_pieces(store, "DELETE FROM catalogues WHERE destination_id = ? LIMIT ?", id,
+                            err) &&
+           delete_strays(store, id, err) &&
            db_execute(store_db(store), "DELETE FROM destinations WHERE id = ?", &value, 1, NULL,
                       err);
 }

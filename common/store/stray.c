@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Strays within table "catalogues". A cursor holds "kind/key"; kinds are words without "/".
+ * Table "strays". A cursor holds "kind/key"; kinds are words without "/".
  */
 #include "common/store/stray.h"
 
@@ -8,15 +8,12 @@
 
 #include "common/store/query.h"
 
-#define COLUMNS                                                                                    \
-    "SELECT kind, item, name, detail_json FROM catalogues WHERE destination_id = ?"                \
-    " AND kind LIKE 'stray:%'"
+#define COLUMNS "SELECT kind, item, migration_id, detail_json FROM strays WHERE endpoint_id = ?"
 
 static void read_stray(const struct db_rows *rows, size_t row, struct stray *stray)
 {
-    const char *kind = db_rows_text(rows, row, 0);
-    *stray = (struct stray){kind + strlen(STRAY_PREFIX), db_rows_text(rows, row, 1),
-                            db_rows_text(rows, row, 2), db_rows_text(rows, row, 3)};
+    *stray = (struct stray){db_rows_text(rows, row, 0), db_rows_text(rows, row, 1),
+                            db_rows_uuid(rows, row, 2), db_rows_text(rows, row, 3)};
 }
 
 static bool add_page(struct query *query, const struct page *page, struct error *err)
@@ -31,7 +28,7 @@ static bool add_page(struct query *query, const struct page *page, struct error 
         if (slash == NULL)
             return error_set(err, &FAULT_INVALID, "the cursor is of another list");
         const char *kind =
-            arena_printf(query->arena, STRAY_PREFIX "%.*s", (int)(slash - cursor.key), cursor.key);
+            arena_printf(query->arena, "%.*s", (int)(slash - cursor.key), cursor.key);
         query_bind(query, " AND (kind > ?", db_text(kind));
         query_bind(query, " OR (kind = ?", db_text(kind));
         query_bind(query, " AND item > ?))", db_text(slash + 1));
@@ -76,11 +73,33 @@ bool stray_load(struct db *db, struct arena *arena, const struct uuid *endpoint,
     return true;
 }
 
-bool stray_sweep(struct db *db, const struct uuid *endpoint, uint64_t refresh, struct error *err)
+bool stray_save(struct db *db, const struct uuid *endpoint, uint64_t look,
+                const struct stray *strays, size_t count, struct error *err)
 {
-    const struct db_value values[] = {db_uuid(endpoint), db_unsigned(refresh)};
-    return db_execute(db,
-                      "DELETE FROM catalogues WHERE destination_id = ? AND refresh < ?"
-                      " AND kind LIKE 'stray:%'",
-                      values, COUNT_OF(values), NULL, err);
+    enum { WIDTH = 6 };
+    CLEANUP(xfreep) struct db_value *values = xcalloc(count * WIDTH + 1, sizeof(*values));
+    for (size_t i = 0; i < count; i++) {
+        const struct db_value row[WIDTH] = {
+            db_uuid(endpoint),
+            db_text(strays[i].kind),
+            db_text(strays[i].key),
+            db_bytes(strays[i].migration.bytes, UUID_BYTES),
+            db_text(strays[i].detail_json),
+            db_unsigned(look),
+        };
+        memcpy(&values[i * WIDTH], row, sizeof(row));
+    }
+    return db_execute_rows(
+        db, "INSERT INTO strays (endpoint_id, kind, item, migration_id, detail_json, look) VALUES ",
+        "(?, ?, ?, ?, ?, ?)",
+        " ON DUPLICATE KEY UPDATE migration_id = VALUES(migration_id),"
+        " detail_json = VALUES(detail_json), look = VALUES(look)",
+        values, WIDTH, count, NULL, err);
+}
+
+bool stray_sweep(struct db *db, const struct uuid *endpoint, uint64_t look, struct error *err)
+{
+    const struct db_value values[] = {db_uuid(endpoint), db_unsigned(look)};
+    return db_execute(db, "DELETE FROM strays WHERE endpoint_id = ? AND look < ?", values,
+                      COUNT_OF(values), NULL, err);
 }

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Strays of a source or destination: things that carry a migration's mark and that nobody holds, as the
- * last whole look found them. They stand in table "catalogues", under kinds "stray:<kind>" which the
- * catalogue itself leaves out, so that both come in pages and go with what they belong to.
+ * last whole look found them.
  *
  * Threads: as the store's.
  */
@@ -13,12 +12,10 @@
 #include "common/store/page.h"
 #include "common/store/store.h"
 
-#define STRAY_PREFIX "stray:"
-
 struct stray {
     const char *kind;      /* "disk", "server", …: the driver's words */
     const char *key;       /* names it at its end */
-    const char *migration; /* whose mark it carries */
+    struct uuid migration; /* whose mark it carries */
     const char *detail_json;
 };
 struct stray_list {
@@ -33,8 +30,11 @@ bool stray_list(struct store *store, struct arena *arena, const struct uuid *end
 /* For the scheduler: the first `most`. */
 bool stray_load(struct db *db, struct arena *arena, const struct uuid *endpoint, size_t most,
                 struct stray **ret_strays, size_t *ret_count, struct error *err) MUST_CHECK;
+/* What the look of this time saw: new ones, and those that were known. */
+bool stray_save(struct db *db, const struct uuid *endpoint, uint64_t look,
+                const struct stray *strays, size_t count, struct error *err) MUST_CHECK;
 /* Drops those that neither this look nor a later one saw. */
-bool stray_sweep(struct db *db, const struct uuid *endpoint, uint64_t refresh,
+bool stray_sweep(struct db *db, const struct uuid *endpoint, uint64_t look,
                  struct error *err) MUST_CHECK;
 
 #endif

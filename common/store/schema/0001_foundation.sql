@@ -92,7 +92,7 @@ CREATE TABLE IF NOT EXISTS destinations (
   KEY by_project (project, id)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 
--- What destinations offer; and strays, of sources too, under kinds 'stray:<kind>' (stray.h).
+-- What destinations offer.
 CREATE TABLE IF NOT EXISTS catalogues (
   destination_id BINARY(16) NOT NULL,
   kind           VARCHAR(32) CHARACTER SET ascii NOT NULL, -- flavor, network, …: the driver's words
@@ -101,6 +101,17 @@ CREATE TABLE IF NOT EXISTS catalogues (
   detail_json    MEDIUMTEXT NOT NULL,
   refresh        BIGINT UNSIGNED NOT NULL,              -- the refresh that saw it last
   PRIMARY KEY (destination_id, kind, item)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
+
+-- Things at a source or a destination that carry a migration's mark and that nobody holds.
+CREATE TABLE IF NOT EXISTS strays (
+  endpoint_id    BINARY(16) NOT NULL,
+  kind           VARCHAR(32) CHARACTER SET ascii NOT NULL, -- disk, server, …: the driver's words
+  item           VARCHAR(191) NOT NULL,                 -- names it at its end
+  migration_id   BINARY(16) NOT NULL,                   -- whose mark it carries
+  detail_json    MEDIUMTEXT NOT NULL,
+  look           BIGINT UNSIGNED NOT NULL,              -- the look that saw it last
+  PRIMARY KEY (endpoint_id, kind, item)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 
 CREATE TABLE IF NOT EXISTS vms (

@@ -6,6 +6,7 @@
 
 #include "common/store/catalogue_view.h"
 #include "common/store/driver_view.h"
+#include "common/store/stray.h"
 #include "proto/fault.h"
 
 static void a_definition_comes_back_whole_at_both_ends(void **state)
@@ -148,15 +149,17 @@ static void deleting_takes_what_was_found_there(void **state)
     }
     world_sql("INSERT INTO catalogues VALUES (%s, 'flavor', '1', 'small', '{}', 1)",
               world_hex(&world.destination));
-    world_sql("INSERT INTO catalogues VALUES (%s, 'stray:snapshot', '1', 'm', '{}', 1)",
-              world_hex(&world.source));
+    for (int i = 0; i < 2; i++)
+        world_sql("INSERT INTO strays VALUES (%s, 'snapshot', '1', x'0190', '{}', 1)",
+                  world_hex(i == 0 ? &world.source : &world.destination));
     FAILS(endpoint_delete(world.store, END_SOURCE, "blue", &world.source, &world.err),
           FAULT_NOT_FOUND);
     OK(endpoint_delete(world.store, END_SOURCE, "red", &world.source, &world.err));
     OK(endpoint_delete(world.store, END_DESTINATION, NULL, &world.destination, &world.err));
     assert_int_equal(world_number("SELECT (SELECT COUNT(*) FROM vms) + (SELECT COUNT(*) FROM "
                                   "vm_disks) + (SELECT COUNT(*) FROM vm_nics) + (SELECT COUNT(*) "
-                                  "FROM catalogues) + (SELECT COUNT(*) FROM sources) + (SELECT "
+                                  "FROM catalogues) + (SELECT COUNT(*) FROM strays) + (SELECT "
+                                  "COUNT(*) FROM sources) + (SELECT "
                                   "COUNT(*) FROM destinations)"),
                      0);
 }
@@ -227,9 +230,40 @@ static void a_catalogue_pages_by_kind_and_item(void **state)
           FAULT_NOT_FOUND);
 }
 
+static void strays_are_saved_paged_and_swept(void **state)
+{
+    world_ends();
+    struct db *db = store_db(world.store);
+    struct uuid owner = uuid_new(), other = uuid_new();
+    const struct stray first[] = {{"disk", "a/1", owner, "{}"}, {"server", "s", owner, "{}"}},
+                       second[] = {{"disk", "a/1", other, "{\"size\": 1}"}};
+    struct page page = {.most = 1};
+    struct stray_list list;
+    struct stray *loaded;
+    size_t count;
+    OK(stray_save(db, &world.destination, 1, first, 2, &world.err));
+    OK(stray_save(db, &world.source, 1, first, 1, &world.err));
+    OK(stray_list(world.store, world.arena, &world.destination, &page, &list, &world.err));
+    assert_int_equal(list.count, 1);
+    assert_string_equal(list.items[0].key, "a/1");
+    page.cursor = list.next;
+    OK(stray_list(world.store, world.arena, &world.destination, &page, &list, &world.err));
+    assert_string_equal(list.items[0].kind, "server");
+    assert_null(list.next);
+    OK(stray_save(db, &world.destination, 2, second, 1, &world.err));
+    OK(stray_sweep(db, &world.destination, 2, &world.err));
+    OK(stray_load(db, world.arena, &world.destination, 10, &loaded, &count, &world.err));
+    assert_int_equal(count, 1);
+    assert_true(uuid_equal(&loaded[0].migration, &other));
+    assert_string_equal(loaded[0].detail_json, "{\"size\": 1}");
+    OK(stray_load(db, world.arena, &world.source, 10, &loaded, &count, &world.err));
+    assert_int_equal(count, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(strays_are_saved_paged_and_swept),
         TEST(a_definition_comes_back_whole_at_both_ends),
         TEST(names_are_unique_in_their_project_only),
         TEST(sql_in_a_name_is_only_a_name),

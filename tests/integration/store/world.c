@@ -55,11 +55,11 @@ const char *world_hex(const struct uuid *id)
 
 static void empty_tables(void)
 {
-    static const char *const tables[] = {"services",     "tokens",          "drivers", "sources",
-                                         "destinations", "catalogues",      "vms",     "vm_disks",
-                                         "vm_nics",      "nodes",           "pools",   "node_pools",
-                                         "migrations",   "migration_disks", "needs",   "jobs",
-                                         "steps",        "wishes",          "ledger",  "events"};
+    static const char *const tables[] = {
+        "services",   "tokens",     "drivers",         "sources", "destinations", "catalogues",
+        "strays",     "vms",        "vm_disks",        "vm_nics", "nodes",        "pools",
+        "node_pools", "migrations", "migration_disks", "needs",   "jobs",         "steps",
+        "wishes",     "ledger",     "events"};
     for (size_t i = 0; i < COUNT_OF(tables); i++)
         world_sql("DELETE FROM %s", tables[i]);
     world_sql("UPDATE leader SET event_number = 0");
