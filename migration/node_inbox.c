@@ -7,6 +7,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/crashpoint.h"
+#include "common/base/file.h"
 #include "common/base/log.h"
 #include "common/daemon/metrics.h"
 #include "migration/destination/destination.h"
@@ -67,9 +68,15 @@ static bool take_job(struct node *node, const struct assign *assign,
                      const ProtobufCBinaryData *packed, struct held **ret_held, struct error *err)
 {
     CLEANUP(xfreep) char *path = NULL;
-    return may_take(node, assign, err) &&
-           pool_job_make(find_pool(node, &assign->pool), &assign->token, &path, err) &&
-           held_new(packed->data, packed->len, path, ret_held, err);
+    struct error stays;
+    if (!may_take(node, assign, err) ||
+        !pool_job_make(find_pool(node, &assign->pool), &assign->token, &path, err))
+        return false;
+    if (held_new(packed->data, packed->len, path, ret_held, err))
+        return true;
+    if (!file_remove_tree(path, &stays)) /* a job that is refused has no directory */
+        log_fault(LOG_ERROR_LEVEL, "directory_stays", &stays);
+    return false;
 }
 
 static void accept(struct node_verdicts *verdicts, const struct token *token)

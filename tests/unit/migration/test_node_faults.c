@@ -182,6 +182,18 @@ static void a_refused_node_asks_again_after_a_lease(void **state)
     assert_string_equal(play->fault_text, "");
 }
 
+static void a_job_that_cannot_be_written_down_is_refused_and_leaves_nothing(void **state)
+{
+    struct play *play = *state;
+    struct error err;
+    CLEANUP(xfreep)
+    char *path = xasprintf("%s/jobs/n1/%s-1/journal", play->pool, UUID_TEXT(&play->job));
+    assert_true(file_make_directory(path, 0700, &err)); /* in the place of the file */
+    play_assign(play, &(struct wish){.kind = JOB_MIGRATE});
+    AWAIT(play, play->refuses == 1);
+    assert_false(play_directory_exists(play));
+}
+
 /* A copy of this node, disk and all, has the queue: two that report in turns would undo each other. */
 static void a_node_that_cannot_hear_answers_does_not_report(void **state)
 {
@@ -218,6 +230,7 @@ int main(int argc, char **argv)
         TEST(a_full_disk_is_told_by_its_code),
         TEST(a_node_whose_name_is_taken_ends_its_workers_and_takes_no_job),
         TEST(a_refused_node_asks_again_after_a_lease),
+        TEST(a_job_that_cannot_be_written_down_is_refused_and_leaves_nothing),
         TEST(a_node_that_cannot_hear_answers_does_not_report),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
