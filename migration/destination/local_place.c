@@ -154,6 +154,16 @@ static bool open_list(int root_fd, DIR **ret_directory, struct error *err)
     return error_set_errno(err, failed, "cannot list the destination's directory");
 }
 
+/* The next entry, or NULL at the end and, with *fine false, where the rest cannot be read. */
+static const char *next_name(DIR *directory, bool *fine, struct error *err)
+{
+    errno = 0;
+    const struct dirent *entry = readdir(directory);
+    if (entry == NULL && errno != 0)
+        *fine = error_set_errno(err, errno, "cannot list the destination's directory");
+    return entry == NULL ? NULL : entry->d_name;
+}
+
 /* ".guts-<migration>-<attempt>" */
 static bool parse_attempt_name(const char *name, struct place_mark *ret_mark)
 {
@@ -172,12 +182,12 @@ bool place_each_mark(int root_fd, place_visit *visit, void *context, struct erro
     bool fine = true;
     if (!open_list(root_fd, &directory, err))
         return false;
-    for (struct dirent *entry; fine && (entry = readdir(directory)) != NULL;) {
+    for (const char *name; fine && (name = next_name(directory, &fine, err)) != NULL;) {
         struct place_mark mark;
-        bool is_marked = entry->d_name[0] == '.' ? parse_attempt_name(entry->d_name, &mark)
-                                                 : place_read_mark(root_fd, entry->d_name, &mark);
+        bool is_marked = name[0] == '.' ? parse_attempt_name(name, &mark)
+                                        : place_read_mark(root_fd, name, &mark);
         if (is_marked)
-            fine = visit(context, entry->d_name, &mark, err);
+            fine = visit(context, name, &mark, err);
     }
     closedir(directory);
     return fine;
@@ -195,10 +205,9 @@ static bool each_attempt(int root_fd, const struct uuid *migration,
     if (!open_list(root_fd, &directory, err))
         return false;
     bool fine = true;
-    struct dirent *entry;
-    while (fine && (entry = readdir(directory)) != NULL) {
-        if (strncmp(entry->d_name, prefix, strlen(prefix)) == 0)
-            fine = deed(root_fd, entry->d_name, context, err);
+    for (const char *name; fine && (name = next_name(directory, &fine, err)) != NULL;) {
+        if (strncmp(name, prefix, strlen(prefix)) == 0)
+            fine = deed(root_fd, name, context, err);
     }
     closedir(directory);
     return fine;
@@ -232,12 +241,11 @@ static bool remove_servers(int root_fd, const struct uuid *migration, size_t *re
     if (!open_list(root_fd, &directory, err))
         return false;
     bool fine = true;
-    struct dirent *entry;
     struct place_mark mark;
-    while (fine && (entry = readdir(directory)) != NULL) {
-        if (entry->d_name[0] != '.' && place_read_mark(root_fd, entry->d_name, &mark) &&
+    for (const char *name; fine && (name = next_name(directory, &fine, err)) != NULL;) {
+        if (name[0] != '.' && place_read_mark(root_fd, name, &mark) &&
             uuid_equal(&mark.migration, migration))
-            fine = remove_one(root_fd, entry->d_name, removed, err);
+            fine = remove_one(root_fd, name, removed, err);
     }
     closedir(directory);
     return fine;

@@ -271,15 +271,10 @@ static bool ova_list(struct source *source, take_vm *take, void *context, struct
     struct ova *self = (struct ova *)source;
     CLEANUP(arena_freep) struct arena *arena = arena_new();
     struct scan_result found;
-    size_t unreadable = 0;
     if (self->single != NULL)
         return list_one(self, self->single, take, context, err);
-    struct scan_plan plan = {
-        .directory_fd = self->root_fd, .suffixes = suffixes, .go_on = go_on, .context = self->work};
-    if (!scan_tree(&plan, arena, &found, &unreadable, err))
+    if (!scan_tree(self->root_fd, suffixes, self->work, arena, &found, err))
         return false;
-    if (unreadable > 0)
-        work_note(self->work, "%zu directories or files could not be read", unreadable);
     for (size_t i = 0; i < found.count; i++) {
         if (!list_one(self, found.paths[i], take, context, err))
             return false;

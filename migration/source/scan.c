@@ -14,7 +14,8 @@
 #include "proto/fault.h"
 
 struct scan {
-    const struct scan_plan *plan;
+    const char *const *suffixes;
+    struct work *work;
     struct arena *arena;
     const char **paths;
     size_t count, capacity;
@@ -26,7 +27,7 @@ struct scan {
 static bool matches(const struct scan *scan, const char *name)
 {
     size_t length = strlen(name);
-    for (const char *const *suffix = scan->plan->suffixes; *suffix != NULL; suffix++) {
+    for (const char *const *suffix = scan->suffixes; *suffix != NULL; suffix++) {
         size_t tail = strlen(*suffix);
         if (length > tail && strcasecmp(name + length - tail, *suffix) == 0)
             return true;
@@ -47,6 +48,16 @@ static bool keep(struct scan *scan, const char *path)
     return true;
 }
 
+/* What may not be read, or is no longer what its directory said. */
+static bool pass_over(struct scan *scan, int number, const char *path)
+{
+    if (number != EACCES && number != EPERM && number != ENOENT && number != ENOTDIR &&
+        number != ELOOP)
+        return error_set_errno(scan->err, number, "cannot read the directory \"%.200s\"", path);
+    scan->unreadable++;
+    return true;
+}
+
 static bool walk(struct scan *scan, int directory_fd, const char *path, unsigned depth);
 
 static bool enter(struct scan *scan, int parent_fd, const char *name, const char *path,
@@ -55,11 +66,7 @@ static bool enter(struct scan *scan, int parent_fd, const char *name, const char
     if (depth == SCAN_DEPTH_MOST)
         return true;
     int fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0) {
-        scan->unreadable++;
-        return true;
-    }
-    return walk(scan, fd, path, depth + 1);
+    return fd < 0 ? pass_over(scan, errno, path) : walk(scan, fd, path, depth + 1);
 }
 
 static bool look_at(struct scan *scan, int directory_fd, const char *name, const char *prefix,
@@ -69,18 +76,18 @@ static bool look_at(struct scan *scan, int directory_fd, const char *name, const
     if (++scan->entries > SCAN_ENTRIES_MOST)
         return error_set(scan->err, &FAULT_TOO_LARGE, "more than %d files in one directory",
                          SCAN_ENTRIES_MOST);
-    if (scan->entries % 256 == 0 && scan->plan->go_on != NULL &&
-        !scan->plan->go_on(scan->plan->context, scan->err))
+    if (scan->entries % 256 == 0 && !work_go_on(scan->work, scan->err))
         return false;
     if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
         return true;
     char path[4096];
     int length = snprintf(path, sizeof(path), "%s%s%s", prefix, prefix[0] != '\0' ? "/" : "", name);
-    if (length < 0 || (size_t)length >= sizeof(path) ||
-        fstatat(directory_fd, name, &facts, AT_SYMLINK_NOFOLLOW) != 0) {
+    if (length < 0 || (size_t)length >= sizeof(path)) {
         scan->unreadable++;
         return true;
     }
+    if (fstatat(directory_fd, name, &facts, AT_SYMLINK_NOFOLLOW) != 0)
+        return pass_over(scan, errno, path);
     if (S_ISDIR(facts.st_mode))
         return enter(scan, directory_fd, name, path, depth);
     return !S_ISREG(facts.st_mode) || !matches(scan, name) || keep(scan, path);
@@ -91,14 +98,18 @@ static bool walk(struct scan *scan, int directory_fd, const char *path, unsigned
 {
     DIR *directory = fdopendir(directory_fd);
     if (directory == NULL) {
+        int number = errno;
         close(directory_fd);
-        scan->unreadable++;
-        return true;
+        return pass_over(scan, number, path);
     }
     bool fine = true;
     struct dirent *entry;
-    while (fine && (entry = readdir(directory)) != NULL)
+    errno = 0;
+    while (fine && (entry = readdir(directory)) != NULL) {
         fine = look_at(scan, dirfd(directory), entry->d_name, path, depth);
+        errno = 0;
+    }
+    fine = fine && (errno == 0 || pass_over(scan, errno, path));
     closedir(directory);
     return fine;
 }
@@ -108,12 +119,12 @@ static int compare(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-bool scan_tree(const struct scan_plan *plan, struct arena *arena, struct scan_result *ret_result,
-               size_t *ret_unreadable, struct error *err)
+bool scan_tree(int directory_fd, const char *const *suffixes, struct work *work,
+               struct arena *arena, struct scan_result *ret_result, struct error *err)
 {
-    struct scan scan = {.plan = plan, .arena = arena, .err = err};
+    struct scan scan = {.suffixes = suffixes, .work = work, .arena = arena, .err = err};
     int fd = -1;
-    if (!roots_open_beneath(plan->directory_fd, ".", O_RDONLY | O_DIRECTORY, &fd, err))
+    if (!roots_open_beneath(directory_fd, ".", O_RDONLY | O_DIRECTORY, &fd, err))
         return false;
     bool fine = walk(&scan, fd, "", 0);
     if (fine) {
@@ -123,7 +134,8 @@ bool scan_tree(const struct scan_plan *plan, struct arena *arena, struct scan_re
             .paths = arena_memdup(arena, scan.paths, scan.count * sizeof(*scan.paths)),
             .count = scan.count,
         };
-        *ret_unreadable = scan.unreadable;
+        if (scan.unreadable > 0)
+            work_note(work, "%zu directories or files could not be read", scan.unreadable);
     }
     free(scan.paths);
     return fine;

@@ -60,25 +60,17 @@ static bool workstation_open(struct work *work, const struct settings *settings,
     return true;
 }
 
-static bool go_on(void *context, struct error *err)
-{
-    return work_go_on(context, err);
-}
-
 static bool find_all(struct workstation *self, struct arena *arena, struct scan_result *ret_result,
-                     size_t *ret_unreadable, struct error *err)
+                     struct error *err)
 {
     static const char *const suffixes[] = {".vmx", NULL};
-    *ret_unreadable = 0;
     if (self->single != NULL) {
         const char **paths = arena_alloc(arena, sizeof(*paths));
         paths[0] = self->single;
         *ret_result = (struct scan_result){.paths = paths, .count = 1};
         return true;
     }
-    struct scan_plan plan = {
-        .directory_fd = self->root_fd, .suffixes = suffixes, .go_on = go_on, .context = self->work};
-    return scan_tree(&plan, arena, ret_result, ret_unreadable, err);
+    return scan_tree(self->root_fd, suffixes, self->work, arena, ret_result, err);
 }
 
 /* Keys come from the scheduler, and to it from us: still, only .vmx files beneath the root open. */
@@ -150,11 +142,8 @@ static bool workstation_list(struct source *source,
     struct workstation *self = (struct workstation *)source;
     CLEANUP(arena_freep) struct arena *arena = arena_new();
     struct scan_result found;
-    size_t unreadable = 0;
-    if (!find_all(self, arena, &found, &unreadable, err))
+    if (!find_all(self, arena, &found, err))
         return false;
-    if (unreadable > 0)
-        work_note(self->work, "%zu directories or files could not be read", unreadable);
     for (size_t i = 0; i < found.count; i++) {
         if (!list_one(source, found.paths[i], take, context, err))
             return false;

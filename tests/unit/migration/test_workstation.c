@@ -305,6 +305,29 @@ static void all_machines_are_listed_and_links_are_not_followed(void **state)
     assert_string_not_equal(fake_work_note(place->work), "");
 }
 
+/* A directory that fails to open, as it would on a stale mount: its machines are not gone. */
+static void a_list_that_fails_midway_is_no_list(void **state)
+{
+    struct place *place = *state;
+    struct listing listing = {0};
+    struct error err = {0};
+    add_directory(place, "vms/deep");
+    add_directory(place, "vms/deep/er");
+    int spare = open("/dev/null", O_RDONLY);
+    assert_true(spare >= 0);
+    close(spare);
+    struct rlimit before, few;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    few = before;
+    few.rlim_cur = (rlim_t)spare + 2; /* for the top and for "deep" */
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    bool listed = source_workstation.list(place->source, take, &listing, &err);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_false(listed);
+    assert_int_equal(listing.count, 0);
+    assert_non_null(strstr(err.text, "deep/er"));
+}
+
 static void keys_do_not_lead_elsewhere(void **state)
 {
     struct place *place = *state;
@@ -372,6 +395,7 @@ int main(void)
         TEST(a_lock_on_a_disk_alone_means_that_another_holds_it),
         TEST(a_lock_that_cannot_be_read_is_not_an_absent_one),
         TEST(all_machines_are_listed_and_links_are_not_followed),
+        TEST(a_list_that_fails_midway_is_no_list),
         TEST(keys_do_not_lead_elsewhere),
         TEST(an_export_reads_disks_and_notices_changes),
         TEST(a_single_file_is_a_source_too),
