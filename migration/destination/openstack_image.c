@@ -17,15 +17,27 @@
 
 /* -- the upload as a sink ----------------------------------------------------------------------------- */
 
+/* An expired token, a restarted service: it may pass another time. A quota may not. */
+static bool broke(const struct openstack_upload *upload, struct error *err)
+{
+    if (err->fault == &FAULT_DENIED || err->fault == &FAULT_NOT_FOUND)
+        err->fault = &FAULT_IO;
+    if (err->fault == &FAULT_NO_SPACE && strcasestr(err->text, "quota") != NULL)
+        err->fault = &FAULT_QUOTA_EXCEEDED;
+    return error_prefix(err, "the upload of image %s broke", upload->image_id);
+}
+
 static bool feed(void *context, const void *data, size_t length, struct error *err)
 {
     struct openstack_upload *upload = context;
-    if (http_upload_write(upload->upload, data, length, err))
-        return true;
-    if (err->fault == &FAULT_DENIED || err->fault == &FAULT_NOT_FOUND)
-        err->fault =
-            &FAULT_IO; /* an expired token, a restarted service: it may pass another time */
-    return error_prefix(err, "the upload of image %s broke", upload->image_id);
+    return http_upload_write(upload->upload, data, length, err) || broke(upload, err);
+}
+
+static void stop_feeding(void *context)
+{
+    struct openstack_upload *upload = context;
+    if (upload->upload != NULL)
+        http_upload_interrupt(upload->upload);
 }
 
 /* A copy that stops does not wait for Glance. */
@@ -321,7 +333,7 @@ static bool open_reader(struct openstack *self, const struct openstack_upload *u
     if (!file_plan(self, upload->image_id, &plan, headers, err))
         return false;
     headers[1] = NULL; /* it has no body */
-    if (!disk_http_open(&plan, &file, err))
+    if (!disk_http_pull_open(&plan, &file, err))
         return false;
     if (!upload->raw)
         return disk_qcow2_read_open(file, ret_disk, err);
@@ -334,11 +346,7 @@ static bool end_upload(struct openstack_upload *upload, struct error *err)
 {
     struct http_upload *request = upload->upload;
     upload->upload = NULL;
-    if (http_upload_end(request, err) || err->fault == &FAULT_UNCERTAIN)
-        return true;
-    if (err->fault == &FAULT_DENIED || err->fault == &FAULT_NOT_FOUND)
-        err->fault = &FAULT_IO;
-    return error_prefix(err, "the upload of image %s broke", upload->image_id);
+    return http_upload_end(request, err) || err->fault == &FAULT_UNCERTAIN || broke(upload, err);
 }
 
 bool openstack_disk_end(struct destination *destination, const struct destination_plan *plan,

@@ -46,6 +46,11 @@ struct http_plan {
 bool disk_http_open(const struct http_plan *plan, struct disk **ret_disk,
                     struct error *err) MUST_CHECK;
 
+/* The same over at most two long requests at once, for servers to which each request is dear. Meant to be read
+ * upwards (it says so), tables and data in turns; a jump is allowed, and begins a request. */
+bool disk_http_pull_open(const struct http_plan *plan, struct disk **ret_disk,
+                         struct error *err) MUST_CHECK;
+
 /* The same bytes read once, from their beginning on, by one GET: for servers without ranges. Sequential, as
  * long as its Content-Length says (FAULT_UNSUPPORTED: it says nothing). What breaks is gone on with by a range
  * where the server serves them, else read again and skipped, if an ETag says that it is the same thing. */

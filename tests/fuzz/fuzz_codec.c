@@ -3,7 +3,7 @@
  * A message from the bus, of any type: what is taken is bounded, and survives being packed again.
  * The first byte chooses the type.
  *
- * sources: proto/codec.c proto/codec_parts.c proto/message.c proto/fault.c proto/text.c proto/vm.c
+ * sources: proto/codec.c proto/codec_parts.c proto/message.c proto/fault.c proto/fault_preflight.c proto/text.c proto/vm.c
  * packages: libprotobuf-c
  * messages: proto/guts.proto
  */

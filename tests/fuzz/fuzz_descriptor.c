@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The text of a VMDK descriptor: names that were let pass stay in their directory, numbers in their bounds.
- * sources: migration/disk/vmdk_descriptor.c proto/fault.c
+ * sources: migration/disk/vmdk_descriptor.c proto/fault.c proto/fault_preflight.c
  */
 #include <stdlib.h>
 #include <string.h>

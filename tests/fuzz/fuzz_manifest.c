@@ -2,7 +2,7 @@
  *
  * A manifest (.mf): each of its lines can be found again by its name.
  *
- * sources: migration/source/manifest.c migration/source/foreign.c proto/fault.c proto/text.c
+ * sources: migration/source/manifest.c migration/source/foreign.c proto/fault.c proto/fault_preflight.c proto/text.c
  * packages: libcrypto
  */
 #include <stdlib.h>

@@ -2,7 +2,7 @@
  *
  * An OVF descriptor: whatever it says, its machines have as many backings as disks, within the bounds.
  *
- * sources: migration/source/ovf.c migration/source/ovf_hardware.c migration/source/ovf_xml.c migration/source/foreign.c proto/fault.c proto/text.c proto/vm.c
+ * sources: migration/source/ovf.c migration/source/ovf_hardware.c migration/source/ovf_xml.c migration/source/foreign.c proto/fault.c proto/fault_preflight.c proto/text.c proto/vm.c
  * packages: libxml-2.0
  */
 #include <stdlib.h>

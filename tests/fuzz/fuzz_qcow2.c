@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * A qcow2 file that is to be gone on with after a crash.
- * sources: migration/disk/qcow2_code.c migration/disk/qcow2_file.c migration/disk/qcow2_header.c migration/disk/qcow2_pack.c migration/disk/qcow2_table.c migration/disk/disk.c migration/disk/lane.c migration/disk/raw.c proto/fault.c
+ * sources: migration/disk/qcow2_code.c migration/disk/qcow2_file.c migration/disk/qcow2_header.c migration/disk/qcow2_pack.c migration/disk/qcow2_table.c migration/disk/disk.c migration/disk/lane.c migration/disk/raw.c proto/fault.c proto/fault_preflight.c
  * packages: libdeflate libzstd zlib
  * seeds: tests/fuzz/seeds_disk qcow2
  */

@@ -3,7 +3,7 @@
  * A tar archive: members lie within it and their names lead nowhere else. Checksums are mended first, or
  * no changed header would ever be looked into.
  *
- * sources: migration/source/tarball.c migration/source/foreign.c proto/fault.c proto/text.c
+ * sources: migration/source/tarball.c migration/source/foreign.c proto/fault.c proto/fault_preflight.c proto/text.c
  */
 #include <stdio.h>
 #include <stdlib.h>

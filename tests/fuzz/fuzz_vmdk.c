@@ -2,7 +2,7 @@
  *
  * A VMDK of one or two files: the first two bytes say how long the first (a descriptor) is; 0: there is
  * only one.
- * sources: migration/disk/vmdk.c migration/disk/vmdk_cache.c migration/disk/vmdk_chain.c migration/disk/vmdk_descriptor.c migration/disk/vmdk_grain.c migration/disk/vmdk_pack.c migration/disk/vmdk_sparse.c migration/disk/disk.c migration/disk/lane.c migration/disk/pack.c migration/disk/raw.c proto/fault.c
+ * sources: migration/disk/vmdk.c migration/disk/vmdk_cache.c migration/disk/vmdk_chain.c migration/disk/vmdk_descriptor.c migration/disk/vmdk_grain.c migration/disk/vmdk_pack.c migration/disk/vmdk_sparse.c migration/disk/disk.c migration/disk/lane.c migration/disk/pack.c migration/disk/raw.c proto/fault.c proto/fault_preflight.c
  * packages: libdeflate libxxhash
  * seeds: tests/fuzz/seeds_disk vmdk
  */

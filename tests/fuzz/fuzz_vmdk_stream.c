@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * A streamOptimized VMDK that comes through a pipe.
- * sources: migration/disk/vmdk_stream.c migration/disk/disk.c proto/fault.c
+ * sources: migration/disk/vmdk_stream.c migration/disk/disk.c proto/fault.c proto/fault_preflight.c
  * packages: libdeflate
  * seeds: tests/fuzz/seeds_disk stream
  */

@@ -3,7 +3,7 @@
  * A .vmx file: whatever it says, the vm that it becomes keeps the bounds of vm.h once its disks' names are
  * cut to theirs.
  *
- * sources: migration/source/vmx.c migration/source/vmx_vm.c migration/source/foreign.c proto/fault.c proto/text.c proto/vm.c
+ * sources: migration/source/vmx.c migration/source/vmx_vm.c migration/source/foreign.c proto/fault.c proto/fault_preflight.c proto/text.c proto/vm.c
  */
 #include <stdlib.h>
 

@@ -31,7 +31,7 @@ GENERATED = ("proto/guts.pb-c.h",)
 LIBRARIES = {
     r"mysql\.h|mysql/.*|mariadb/.*": (r"common/db/(\w+\.c|inside\.h)", 1),
     r"amqp.*\.h|rabbitmq-c/.*": (r"proto/bus_amqp\.h", 1),
-    r"curl/.*": (r"common/http/client\.c|migration/disk/http\w*\.c", 4),
+    r"curl/.*": (r"common/http/client\.c|migration/disk/http\w*\.c", 6),
     r"libconfig\.h": (r"common/conf/\w+\.c", 1),
     r"microhttpd\.h": (r"common/http/\w+\.[ch]", 9),
     r"libnbd\.h": (r"migration/disk/nbd\w*\.[ch]", 2),
