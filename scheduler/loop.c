@@ -15,6 +15,7 @@
 #include "scheduler/node_life.h"
 #include "scheduler/picture_load.h"
 #include "scheduler/placing.h"
+#include "scheduler/prune.h"
 #include "scheduler/wish_take.h"
 
 #define REPEATS_MOST 10
@@ -31,6 +32,7 @@ struct batch {
     size_t count;
     unsigned looks; /* for what is due: DUE_… */
     size_t due_most;
+    bool prunes;      /* what is old, and does nothing else */
     unsigned shelves; /* puts the first due row of this kind aside, and does nothing else */
     const struct error *reason; /* for it */
 };
@@ -67,6 +69,8 @@ static bool fill(struct tick *tick, const struct batch *batch, struct error *err
 {
     if (batch->shelves != 0)
         return shelve(tick, batch->shelves, batch->reason, err) && tick_store(tick, err);
+    if (batch->prunes)
+        return prune_some(tick, err);
     if (!inbox_apply(tick, batch->items, batch->count, err))
         return false;
     if (batch->looks != 0 && !look(tick, batch->looks, batch->due_most, err))
@@ -242,6 +246,18 @@ static bool is_time_to_look(struct scheduler *scheduler, const struct inbox *inb
     return !scheduler->skipped_look;
 }
 
+/* Nothing depends on it: what fails is tried again later. */
+static void prune(struct scheduler *scheduler)
+{
+    struct error err;
+    const struct batch batch = {.prunes = true};
+    if (run(scheduler, &batch, &err))
+        return;
+    prune_failed(scheduler, clock_mono_ms());
+    if (scheduler->leads)
+        log_fault(LOG_WARN_LEVEL, "pruning_fails", &err);
+}
+
 static void lead(struct scheduler *scheduler, int signal_fd)
 {
     struct error err;
@@ -260,6 +276,8 @@ static void lead(struct scheduler *scheduler, int signal_fd)
         else if (scheduler->leads)
             replay(scheduler, &batch);
     }
+    if (scheduler->leads && !scheduler->look_now && prune_is_due(scheduler, clock_mono_ms()))
+        prune(scheduler);
     arena_free(inbox.arena);
 }
 

@@ -24,6 +24,12 @@ struct sent_cookie {
     struct uuid node;
 };
 
+/* How far the present pass of pruning is, and when the next piece is due. */
+struct prune_cursors {
+    uint64_t due_ms;
+    struct uuid jobs, wishes; /* nil: at the beginning */
+};
+
 /* A driver's declaration, by its digest. */
 struct declared_driver {
     enum end end;
@@ -64,6 +70,7 @@ struct scheduler {
     bool skipped_look; /* the last turn was for messages alone */
     size_t backlog;    /* migrations that are due and were not taken yet, as far as it matters */
     uint64_t looked_ms, beaten_ms;
+    struct prune_cursors prune;
     bool place_again; /* the last placing ended at its bound */
     uint64_t last_cookie;
     struct sent_cookie cookies[SENT_COOKIES];

@@ -17,6 +17,8 @@
     KEY_OF(#name, name##_ms, CONF_DURATION, standard, least, most, help)
 #define SIZE(name, standard, help) KEY_OF(#name, name##_bytes, CONF_SIZE, standard, 0, 0, help)
 
+#define YEARS_MS(count) ((count)*365LL * 86400000)
+
 const struct conf_key scheduler_conf_keys[] = {
     KEY(metrics_listen, CONF_STRING, "127.0.0.1:7011", 0, 0,
         "address of /healthz, /readyz and /metrics; \"\" for none"),
@@ -43,6 +45,9 @@ const struct conf_key scheduler_conf_keys[] = {
     DURATION(batch_time, "20ms", 1, 1000, "how long to gather them"),
     KEY(batch_due, CONF_INTEGER, "1000", 1, 10000, "rows that are due taken at once"),
     KEY(batch_place, CONF_INTEGER, "1000", 1, 10000, "jobs placed in one transaction"),
+    DURATION(keep_events, "90d", 0, YEARS_MS(100), "how long events are kept; 0s for ever"),
+    DURATION(keep_jobs, "30d", 0, YEARS_MS(100), "the same for jobs that are closed"),
+    DURATION(keep_wishes, "30d", 0, YEARS_MS(100), "the same for wishes that are settled"),
     KEY(space_percent, CONF_INTEGER, "5", 0, 1000, "reserved beyond a staged vm's disks"),
     SIZE(job_space, "64MiB", "reserved for a migration that stages nothing"),
     SIZE(job_memory, "128MiB", "memory that a migration's worker needs"),

@@ -29,6 +29,7 @@ struct scheduler_settings {
     uint64_t batch_time_ms;
     int64_t batch_due;
     int64_t batch_place;
+    uint64_t keep_events_ms, keep_jobs_ms, keep_wishes_ms; /* 0: for ever */
     int64_t space_percent;
     uint64_t job_space_bytes;
     uint64_t job_memory_bytes;

@@ -13,6 +13,15 @@ static inline struct db_value bind_time(uint64_t at_us) /* 0 binds NULL */
     return at_us == 0 ? db_null() : db_unsigned(at_us);
 }
 
+/* The least id (version 7) that a row made at this time could have: older rows have lesser ones. */
+static inline struct uuid bind_id_at(uint64_t at_us)
+{
+    struct uuid id = {{0}};
+    for (size_t i = 0; i < 6; i++)
+        id.bytes[i] = (uint8_t)(at_us / 1000 >> (8 * (5 - i)));
+    return id;
+}
+
 static inline struct db_value bind_fault(const struct fault *fault)
 {
     return fault == NULL ? db_null() : db_text(fault->code);

@@ -35,3 +35,23 @@ bool event_insert(struct db *db, const struct event_fact *events, size_t count, 
                            " owner_id, text, data_json) VALUES ",
                            "(?, ?, ?, ?, ?, ?, ?, ?, ?)", "", values, WIDTH, count, NULL, err);
 }
+
+/* Numbers rise with time: behind the first that stays, all stay. */
+bool event_prune(struct db *db, uint64_t before_us, size_t most, uint64_t *ret_count,
+                 struct error *err)
+{
+    CLEANUP(arena_freep) struct arena *arena = arena_new();
+    struct db_rows *rows;
+    const struct db_value limit = db_unsigned(most);
+    if (!db_query(db, arena, "SELECT number, at FROM events ORDER BY number LIMIT ?", &limit, 1,
+                  &rows, err))
+        return false;
+    size_t count = 0;
+    while (count < db_rows_count(rows) && db_rows_unsigned(rows, count, 1) < before_us)
+        count++;
+    *ret_count = count;
+    if (count == 0)
+        return true;
+    const struct db_value last = db_unsigned(db_rows_unsigned(rows, count - 1, 0));
+    return db_execute(db, "DELETE FROM events WHERE number <= ?", &last, 1, NULL, err);
+}

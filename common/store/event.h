@@ -25,4 +25,8 @@ const char *event_severity_name(enum event_severity severity); /* "info" … */
 bool event_insert(struct db *db, const struct event_fact *events, size_t count,
                   struct error *err) MUST_CHECK;
 
+/* Removes the oldest events that happened before that time, at most so many. */
+bool event_prune(struct db *db, uint64_t before_us, size_t most, uint64_t *ret_count,
+                 struct error *err) MUST_CHECK;
+
 #endif

@@ -199,3 +199,55 @@ bool job_postpone(struct db *db, const struct uuid *id, uint64_t due_at, struct 
     return db_execute(db, "UPDATE jobs SET due_at = ? WHERE id = ?", values, COUNT_OF(values), NULL,
                       err);
 }
+
+struct pruned_job {
+    struct uuid id, owner;
+};
+
+/* A migration's steps go with it; nobody else shows the steps of what has closed. */
+static bool delete_steps(struct db *db, const struct pruned_job *job, struct error *err)
+{
+    const struct db_value values[] = {db_uuid(&job->owner), db_uuid(&job->id)};
+    return db_execute(db, "DELETE FROM steps WHERE owner_id = ? AND job_id = ?", values,
+                      COUNT_OF(values), NULL, err);
+}
+
+static bool delete_pruned(struct db *db, struct arena *arena, const struct db_rows *rows,
+                          uint64_t before_us, uint64_t *ret_count, struct error *err)
+{
+    size_t count = 0;
+    struct pruned_job *jobs = arena_calloc(arena, db_rows_count(rows) + 1, sizeof *jobs);
+    struct db_value *ids = arena_calloc(arena, db_rows_count(rows) + 1, sizeof *ids);
+    for (size_t i = 0; i < db_rows_count(rows); i++) {
+        if (db_rows_unsigned(rows, i, 3) == 1 || db_rows_unsigned(rows, i, 4) >= before_us)
+            continue;
+        struct pruned_job *job = &jobs[count];
+        *job = (struct pruned_job){db_rows_uuid(rows, i, 0), db_rows_uuid(rows, i, 2)};
+        ids[count++] = db_uuid(&job->id);
+        if (owner_kind_parse(db_rows_text(rows, i, 1)) != OWNER_MIGRATION &&
+            !delete_steps(db, job, err))
+            return false;
+    }
+    *ret_count = count;
+    return count == 0 || db_execute_list(db, "DELETE FROM jobs WHERE id IN (%LIST%)", NULL, 0, ids,
+                                         count, NULL, err);
+}
+
+bool job_prune(struct db *db, uint64_t before_us, size_t most, struct uuid *cursor,
+               uint64_t *ret_count, struct error *err)
+{
+    CLEANUP(arena_freep) struct arena *arena = arena_new();
+    struct db_rows *rows;
+    const struct uuid bound = bind_id_at(before_us);
+    const struct db_value values[] = {db_bytes(cursor->bytes, UUID_BYTES),
+                                      db_bytes(bound.bytes, UUID_BYTES), db_unsigned(most)};
+    if (!db_query(db, arena,
+                  "SELECT id, owner_kind, owner_id, open, COALESCE(finished_at, created_at)"
+                  " FROM jobs WHERE id > ? AND id < ? ORDER BY id LIMIT ?",
+                  values, COUNT_OF(values), &rows, err) ||
+        !delete_pruned(db, arena, rows, before_us, ret_count, err))
+        return false;
+    size_t count = db_rows_count(rows);
+    *cursor = count < most ? (struct uuid){{0}} : db_rows_uuid(rows, count - 1, 0);
+    return true;
+}

@@ -67,4 +67,10 @@ bool job_delete_of(struct db *db, const struct uuid *owner_id, enum owner_kind k
 bool job_postpone(struct db *db, const struct uuid *id, uint64_t due_at,
                   struct error *err) MUST_CHECK;
 
+/* Looks at the `most` jobs behind `*cursor`, from nil on, and removes those that are closed and ended
+ * before that time. The steps of a migration's jobs stay with the migration. The cursor is nil again
+ * when all that could be old enough was looked at. */
+bool job_prune(struct db *db, uint64_t before_us, size_t most, struct uuid *cursor,
+               uint64_t *ret_count, struct error *err) MUST_CHECK;
+
 #endif

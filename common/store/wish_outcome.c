@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/store/wish_outcome.h"
 
+#include <string.h>
+
 #include "common/store/bind.h"
 
 bool wish_outcome_load_due(struct db *db, struct arena *arena, uint64_t now_us, size_t most,
@@ -44,4 +46,47 @@ bool wish_outcome_save(struct db *db, const struct wish_outcome *outcome, struct
                       "UPDATE wishes SET state = ?, fault_code = ?, fault_text = ?,"
                       " answer_json = ?, finished_at = ?, due_at = ? WHERE id = ?",
                       values, COUNT_OF(values), NULL, err);
+}
+
+static bool is_settled(const char *state)
+{
+    return strcmp(state, "done") == 0 || strcmp(state, "refused") == 0 ||
+           strcmp(state, "failed") == 0;
+}
+
+static bool delete_settled(struct db *db, struct arena *arena, const struct db_rows *rows,
+                           uint64_t before_us, uint64_t *ret_count, struct error *err)
+{
+    size_t count = 0;
+    struct uuid *keys = arena_calloc(arena, db_rows_count(rows) + 1, sizeof *keys);
+    struct db_value *ids = arena_calloc(arena, db_rows_count(rows) + 1, sizeof *ids);
+    for (size_t i = 0; i < db_rows_count(rows); i++) {
+        if (!is_settled(db_rows_text(rows, i, 1)) || db_rows_unsigned(rows, i, 2) >= before_us)
+            continue;
+        keys[count] = db_rows_uuid(rows, i, 0);
+        ids[count] = db_uuid(&keys[count]);
+        count++;
+    }
+    *ret_count = count;
+    return count == 0 || db_execute_list(db, "DELETE FROM wishes WHERE id IN (%LIST%)", NULL, 0,
+                                         ids, count, NULL, err);
+}
+
+bool wish_outcome_prune(struct db *db, uint64_t before_us, size_t most, struct uuid *cursor,
+                        uint64_t *ret_count, struct error *err)
+{
+    CLEANUP(arena_freep) struct arena *arena = arena_new();
+    struct db_rows *rows;
+    const struct uuid bound = bind_id_at(before_us);
+    const struct db_value values[] = {db_bytes(cursor->bytes, UUID_BYTES),
+                                      db_bytes(bound.bytes, UUID_BYTES), db_unsigned(most)};
+    if (!db_query(db, arena,
+                  "SELECT id, state, COALESCE(finished_at, created_at) FROM wishes"
+                  " WHERE id > ? AND id < ? ORDER BY id LIMIT ?",
+                  values, COUNT_OF(values), &rows, err) ||
+        !delete_settled(db, arena, rows, before_us, ret_count, err))
+        return false;
+    size_t count = db_rows_count(rows);
+    *cursor = count < most ? (struct uuid){{0}} : db_rows_uuid(rows, count - 1, 0);
+    return true;
 }

@@ -34,4 +34,9 @@ struct wish_outcome {
 bool wish_outcome_save(struct db *db, const struct wish_outcome *outcome,
                        struct error *err) MUST_CHECK;
 
+/* Looks at the `most` wishes behind `*cursor`, from nil on, and removes those that were settled before
+ * that time. The cursor is nil again when all that could be old enough was looked at. */
+bool wish_outcome_prune(struct db *db, uint64_t before_us, size_t most, struct uuid *cursor,
+                        uint64_t *ret_count, struct error *err) MUST_CHECK;
+
 #endif

@@ -14,12 +14,12 @@ import time
 import uuid
 
 TOP = pathlib.Path(__file__).resolve().parents[3]
-sys.path.insert(0, str(TOP))
+sys.path[:0] = [str(TOP), str(TOP / "tests")]
 
 import pymysql  # noqa: E402
 
 from tests.guts_platform import BUILD, ENVIRONMENT, Platform, conf_text, wait_until  # noqa: E402
-from tests.peers.fixtures import Broker, Database  # noqa: E402
+from peers.fixtures import Broker, Database  # noqa: E402
 
 NODES = BUILD / "tests/bench/bench_nodes"
 SOURCE = uuid.UUID(int=0x0190a000_0000_7000_8000_000000000001).bytes
