@@ -36,7 +36,8 @@ struct disk_qcow2_read {
     bool zstd;
     uint64_t *l1; /* as on disk */
     uint64_t l1_entries;
-    pthread_mutex_t lock; /* of all below */
+    uint64_t table_covers; /* bytes of the disk */
+    pthread_mutex_t lock;  /* of all below */
     uint64_t clock;
     struct table tables[L2_CACHED];
 };
@@ -215,6 +216,12 @@ static bool read_range(struct disk *disk, void *ret_data, size_t length, uint64_
     return true;
 }
 
+static bool is_table_missing(const struct disk_qcow2_read *self, uint64_t offset)
+{
+    uint64_t index = offset / self->table_covers;
+    return index >= self->l1_entries || (be64toh(self->l1[index]) & ADDRESS_MASK) == 0;
+}
+
 static bool extents(struct disk *disk, uint64_t offset, uint64_t length,
                     struct disk_extent *ret_extents, size_t most, size_t *ret_count,
                     struct error *err)
@@ -229,6 +236,8 @@ static bool extents(struct disk *disk, uint64_t offset, uint64_t length,
         enum disk_extent_kind kind = is_data(entry)              ? DISK_EXTENT_DATA
                                      : (entry & ENTRY_ZERO) != 0 ? DISK_EXTENT_ZERO
                                                                  : DISK_EXTENT_HOLE;
+        if (entry == 0 && is_table_missing(self, offset))
+            step = self->table_covers - offset % self->table_covers;
         step = step < end - offset ? step : end - offset;
         if (count > 0 && ret_extents[count - 1].kind == kind)
             ret_extents[count - 1].length += step;
@@ -254,6 +263,11 @@ static void close_disk(struct disk *disk)
     free(self);
 }
 
+static char *identify(struct disk *disk)
+{
+    return disk_identify(((struct disk_qcow2_read *)disk)->file);
+}
+
 static void interrupt(struct disk *disk)
 {
     disk_interrupt(((struct disk_qcow2_read *)disk)->file);
@@ -263,6 +277,7 @@ static const struct disk_ops ops = {
     .name = "qcow2",
     .read = read_range,
     .extents = extents,
+    .identify = identify,
     .interrupt = interrupt,
     .close = close_disk,
 };
@@ -307,6 +322,7 @@ static bool load(struct disk_qcow2_read *self, const uint8_t *header, struct err
     self->cluster_bits = get32(header + 20);
     self->zstd = get32(header + 4) >= 3 && (get64(header + 72) & 8) != 0 && header[104] == 1;
     self->l1_entries = bytes / 8;
+    self->table_covers = cluster_bytes(self) / 8 * cluster_bytes(self);
     if (bytes > L1_MOST)
         return invalid(self->file, "an absurd first table", err);
     self->l1 = xcalloc(bytes + 8, 1);

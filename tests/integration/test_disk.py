@@ -199,6 +199,18 @@ def test_other_formats_are_read_through_qemu_nbd(kind, options, raw, digest, tmp
     assert run(TOOL, "-f", kind, "digest", tmp_path / "d") == digest
 
 
+@pytest.mark.parametrize("flags,options", [
+    ([], "cluster_size=512"), ([], "cluster_size=2M"), ([], "compat=0.10"), ([], "preallocation=metadata"),
+    ([], "extended_l2=on"), (["-c"], "cluster_size=4096"), (["-c"], "compression_type=zstd"),
+    (["-c"], "cluster_size=2M"), (["-S", "0"], "lazy_refcounts=on")])
+def test_qcow2_of_each_kind_is_read(flags, options, raw, digest, tmp_path):
+    run("qemu-img", "convert", "-O", "qcow2", *flags, "-o", options, raw, tmp_path / "d.qcow2")
+    run("qemu-img", "snapshot", "-c", "one", tmp_path / "d.qcow2")
+    run("qemu-io", "-c", "write -P 7 70000 300000", tmp_path / "d.qcow2")
+    run("qemu-img", "convert", "-O", "raw", tmp_path / "d.qcow2", tmp_path / "truth.raw")
+    assert run(TOOL, "digest", tmp_path / "d.qcow2") == run(TOOL, "digest", tmp_path / "truth.raw") != digest
+
+
 def test_a_qcow2_with_a_backing_file_is_refused(tmp_path):
     run("qemu-img", "create", "-q", "-f", "qcow2", "a", "1M", cwd=tmp_path)
     run("qemu-img", "create", "-q", "-f", "qcow2", "-b", "a", "-F", "qcow2", "b", cwd=tmp_path)

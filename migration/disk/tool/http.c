@@ -8,6 +8,7 @@
 #include "common/base/file.h"
 #include "common/base/memory.h"
 #include "migration/disk/http.h"
+#include "migration/disk/qcow2.h"
 #include "migration/disk/tool/tool.h"
 #include "migration/disk/vmdk.h"
 #include "migration/disk/vmdk_stream.h"
@@ -55,9 +56,11 @@ static bool judge(struct disk *bytes, const char *format, bool once, struct disk
     if (strcmp(format, "vmdk") == 0)
         return once ? disk_vmdk_stream_open_over(bytes, ret_disk, err)
                     : disk_vmdk_open_over(bytes, ret_disk, err);
+    if (strcmp(format, "qcow2") == 0 && !once)
+        return disk_qcow2_read_open(bytes, ret_disk, err);
     if (strcmp(format, "raw") != 0) {
-        error_set(err, &FAULT_UNSUPPORTED, "%s: %s is not read over HTTP: fetch it first",
-                  disk_describe(bytes), format);
+        error_set(err, &FAULT_UNSUPPORTED, "%s: %s is not read over HTTP%s: fetch it first",
+                  disk_describe(bytes), format, once ? " without ranges" : "");
         disk_close(bytes);
         return false;
     }

@@ -21,7 +21,7 @@ static const char help[] =
     "\n"
     "FILE is a path, nbd://HOST:PORT/EXPORT, nbd+unix:///EXPORT?socket=PATH, http://… or "
     "https://….\n"
-    "VMDK of every kind, raw and NBD are read natively; qcow2, vdi, vpc and vhdx through "
+    "VMDK of every kind, qcow2, raw and NBD are read natively; vdi, vpc and vhdx through "
     "qemu-nbd.\n"
     "FROM may be -: a streamOptimized VMDK on standard input, read once.\n"
     "TO may also be nbd:…; or a stream of known length: - (standard output), http(s)://… (PUT).\n"

@@ -88,6 +88,20 @@ static const char *find_format(int fd)
     return pread(fd, start, sizeof(start), 0) < 0 ? "raw" : tool_find_format(start);
 }
 
+/* Takes fd. What our reader does not know, qemu-nbd may. */
+static bool open_qcow2_source(const char *name, int fd, struct disk **ret_disk, struct error *err)
+{
+    struct disk *file = NULL;
+    struct disk_raw_plan raw = {.fd = fd, .description = name};
+    if (!disk_raw_open(&raw, &file, err))
+        return false;
+    if (disk_qcow2_read_open(file, ret_disk, err))
+        return true;
+    struct disk_qemu_plan plan = {
+        .path = name, .fd = -1, .format = "qcow2", .directory = tool_directory()};
+    return err->fault == &FAULT_DISK_UNSUPPORTED && disk_qemu_open(&plan, ret_disk, err);
+}
+
 bool tool_open_source(const char *name, const struct tool_options *options, struct disk **ret_disk,
                       struct error *err)
 {
@@ -103,6 +117,8 @@ bool tool_open_source(const char *name, const struct tool_options *options, stru
     const char *format = options->from_format != NULL ? options->from_format : find_format(fd);
     if (strcmp(format, "raw") == 0)
         return disk_raw_open(&(struct disk_raw_plan){.fd = fd, .description = name}, ret_disk, err);
+    if (strcmp(format, "qcow2") == 0)
+        return open_qcow2_source(name, fd, ret_disk, err);
     close(fd);
     if (strcmp(format, "vmdk") == 0)
         return open_vmdk(name, ret_disk, err);
