@@ -75,6 +75,28 @@ static size_t count_children(const xmlNode *parent, const char *name)
     return count;
 }
 
+static int digit_of(char letter)
+{
+    const char *digits = "0123456789abcdef";
+    const char *at = letter == '\0' ? NULL : strchr(digits, letter | ('A' ^ 'a'));
+    return at == NULL ? -1 : (int)(at - digits);
+}
+
+/* An href is an URI: exporters write "my disk.vmdk" as "my%20disk.vmdk". */
+static const char *decode(struct arena *arena, const char *href)
+{
+    char *text = arena_strdup(arena, href), *to = text;
+    for (const char *from = text; *from != '\0'; to++) {
+        int high = from[0] == '%' ? digit_of(from[1]) : -1;
+        int low = high >= 0 ? digit_of(from[2]) : -1;
+        bool coded = low >= 0 && (high > 0 || low > 0);
+        *to = coded ? (char)(high * 16 + low) : *from;
+        from += coded ? 3 : 1;
+    }
+    *to = '\0';
+    return text;
+}
+
 static bool read_files(struct ovf_reading *reading, const xmlNode *envelope, struct error *err)
 {
     const xmlNode *section = ovf_xml_child(envelope, "References");
@@ -88,6 +110,7 @@ static bool read_files(struct ovf_reading *reading, const xmlNode *envelope, str
         const char *id = ovf_xml_attribute(node, "id", arena);
         const char *href = ovf_xml_attribute(node, "href", arena);
         const char *compression = ovf_xml_attribute(node, "compression", arena);
+        href = href != NULL ? decode(arena, href) : NULL;
         if (id == NULL || href == NULL || href[0] == '\0' || strlen(href) > VM_KEY_MOST ||
             !foreign_is_printable(href))
             return error_set(err, &FAULT_VM_CONFIG_INVALID,

@@ -234,13 +234,32 @@ static void a_descriptor_with_its_disks_beside_it_works(void **state)
     assert_false(source_ova.export_check(export, &err));
     assert_ptr_equal(err.fault, &FAULT_SOURCE_CHANGED);
     source_ova.export_end(export);
-    static const char *const outside[] = {"../secret.img", "/etc/passwd", "link.img"};
+    static const char *const outside[] = {"../secret.img", "%2E%2e/secret.img", "/etc/passwd",
+                                          "link.img"};
     put(place, "secret.img", disk, sizeof(disk));
     assert_int_equal(symlink("../secret.img", in(place, "in/link.img")), 0);
     for (size_t i = 0; i < COUNT_OF(outside); i++) {
         length = snprintf(text, sizeof(text), descriptor, outside[i]);
         put(place, "in/web.ovf", text, (size_t)length);
         assert_string_equal(describe(place, "web.ovf")->obstacle_code, FAULT_PATH_OUTSIDE.code);
+    }
+}
+
+static void a_href_is_an_uri(void **state)
+{
+    static const char *const names[][2] = {{"my%20disk.img", "my disk.img"},
+                                           {"%D1%81.img", "с.img"},
+                                           {"100%.img", "100%.img"},
+                                           {"%4", "%4"},
+                                           {"a%00b.img", "a%00b.img"}};
+    struct place *place = *state;
+    char text[2048], disk[DISK_BYTES] = "", path[64];
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        int length = snprintf(text, sizeof(text), descriptor, names[i][0]);
+        put(place, "in/web.ovf", text, (size_t)length);
+        snprintf(path, sizeof(path), "in/%s", names[i][1]);
+        put(place, path, disk, sizeof(disk));
+        assert_null(describe(place, "web.ovf")->obstacle_text);
     }
 }
 
@@ -319,6 +338,7 @@ int main(void)
         TEST(an_archive_that_climbs_is_an_obstacle),
         TEST(a_disk_that_is_not_there_is_an_obstacle),
         TEST(a_descriptor_with_its_disks_beside_it_works),
+        TEST(a_href_is_an_uri),
         TEST(a_disk_of_a_package_is_one_file),
         TEST(all_packages_are_listed_broken_ones_too),
         TEST(an_url_beyond_the_list_is_refused),
