@@ -33,13 +33,6 @@ static bool feed(void *context, const void *data, size_t length, struct error *e
     return http_upload_write(upload->upload, data, length, err) || broke(upload, err);
 }
 
-static void stop_feeding(void *context)
-{
-    struct openstack_upload *upload = context;
-    if (upload->upload != NULL)
-        http_upload_interrupt(upload->upload);
-}
-
 /* A copy that stops does not wait for Glance. */
 static void interrupt(void *context)
 {
@@ -323,9 +316,28 @@ static bool compare(const struct openstack_upload *upload, const json_t *image, 
     return true;
 }
 
+/* The read back may outlive its token. */
+struct renewal {
+    struct openstack *self;
+    const char *headers[2];
+};
+
+static const char *const *renew(void *context)
+{
+    struct renewal *renewal = context;
+    struct openstack *self = renewal->self;
+    const char *token;
+    struct error ignored;
+    openstack_forget_token(self->session);
+    if (!openstack_token(self->session, TOKEN_VALID_MS, &token, &ignored))
+        return NULL;
+    renewal->headers[0] = openstack_text(self, "X-Auth-Token: %s", token);
+    return renewal->headers;
+}
+
 /* Glance's bytes, read by none of the code that wrote them. */
 static bool open_reader(struct openstack *self, const struct openstack_upload *upload,
-                        struct disk **ret_disk, struct error *err)
+                        struct renewal *renewal, struct disk **ret_disk, struct error *err)
 {
     struct http_plan plan;
     const char *headers[3];
@@ -333,6 +345,8 @@ static bool open_reader(struct openstack *self, const struct openstack_upload *u
     if (!file_plan(self, upload->image_id, &plan, headers, err))
         return false;
     headers[1] = NULL; /* it has no body */
+    plan.renew = renew;
+    plan.renew_context = renewal;
     if (!disk_http_pull_open(&plan, &file, err))
         return false;
     if (!upload->raw)
@@ -366,8 +380,10 @@ bool openstack_disk_end(struct destination *destination, const struct destinatio
     if (!good)
         return false;
     if (self->options.verify_content) {
+        struct renewal renewal = {.self = self};
         CLEANUP(disk_closep) struct disk *disk = NULL;
-        if (!open_reader(self, upload, &disk, err) || !copy_verify(disk, digests, control, err))
+        if (!open_reader(self, upload, &renewal, &disk, err) ||
+            !copy_verify(disk, digests, control, err))
             return error_prefix(err, "image %s, read again", upload->image_id);
         json_object_set_new(evidence, "reader", json_string("Glance, and a reader of qcow2"));
     }

@@ -39,6 +39,10 @@ struct http_plan {
     unsigned retries;        /* of one range; 0: 5 */
     unsigned idle_seconds;   /* less than 100 bytes a second for so long breaks a request; 0: 30 */
     unsigned answer_seconds; /* an upload's answer may take so long when all was sent; 0: 600 */
+    /* Of disk_http_pull_open, when a request is refused (401, 403): the headers to go on with, borrowed until the
+     * next call; NULL: there are none. Called by the thread that reads. */
+    const char *const *(*renew)(void *context);
+    void *renew_context;
     struct http_answer *answer; /* of an upload: filled before a call fails; NULL: not wanted */
 };
 /* A disk over the bytes at the URL. The server must serve ranges (FAULT_UNSUPPORTED else); what it says

@@ -43,6 +43,8 @@ struct disk_http_pull {
     struct http_thing thing;
     struct curl_slist *headers;
     char *shown;
+    const char *const *(*renew)(void *context);
+    void *renew_context;
     uint64_t idle_ms;
     atomic_bool interrupted;
     pthread_mutex_t lock; /* of all below */
@@ -167,6 +169,23 @@ static bool is_hopeless(const struct error *err)
            err->fault == &FAULT_ADDRESS_NOT_ALLOWED || err->fault == &FAULT_CANCELLED;
 }
 
+/* Both begin again with other headers: a token had come to its end. */
+static bool renew(struct disk_http_pull *pull)
+{
+    const char *const *headers = pull->renew != NULL ? pull->renew(pull->renew_context) : NULL;
+    if (headers == NULL)
+        return false;
+    struct http_plan plan = {.headers = headers};
+    struct curl_slist *list = http_headers_new(&plan, NULL);
+    for (unsigned i = 0; i < CURSORS; i++) {
+        cursor_stop(&pull->cursors[i]);
+        curl_easy_setopt(pull->cursors[i].handle, CURLOPT_HTTPHEADER, list);
+    }
+    http_headers_free(pull->headers);
+    pull->headers = list;
+    return true;
+}
+
 /* At least one byte in the buffer; a request that broke is begun again from there. */
 static bool cursor_fill(struct cursor *cursor, struct error *err)
 {
@@ -176,7 +195,9 @@ static bool cursor_fill(struct cursor *cursor, struct error *err)
         if (cursor_move(cursor, err))
             break;
         cursor_stop(cursor);
-        if (is_hopeless(err) || ++failed > FAILURES_MOST)
+        failed++;
+        bool renewed = err->fault == &FAULT_DENIED && failed <= 2 && renew(cursor->pull);
+        if ((is_hopeless(err) && !renewed) || failed > FAILURES_MOST)
             return false;
         clock_sleep_ms(clock_backoff_ms(failed, 200, 5000));
     }
@@ -299,6 +320,8 @@ bool disk_http_pull_open(const struct http_plan *plan, struct disk **ret_disk, s
     pull->thing = thing;
     pull->shown = http_shown(plan->url);
     pull->headers = http_headers_new(plan, NULL);
+    pull->renew = plan->renew;
+    pull->renew_context = plan->renew_context;
     pull->idle_ms = (plan->idle_seconds > 0 ? plan->idle_seconds : 30) * 1000ull;
     pthread_mutex_init(&pull->lock, NULL);
     for (unsigned i = 0; i < CURSORS; i++)
