@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """A platform whose destination is the real cloud, and what tests ask of both."""
+import os
 import pathlib
 import subprocess
 import tempfile
 import time
 
 from guts_platform import Platform, wait_until
-from machines import identical, make_machine
+from machines import identical, make_machine, make_vmdk, write_vmx
 
 FINAL = ["VERIFIED", "FAILED", "ROLLED_BACK", "CANCELLED"]
 MACS = ("00:0c:29:12:34:56", "00:0c:29:12:34:57")
@@ -43,6 +44,32 @@ class CloudPlatform(Platform):
                                             **words)[1]
         self.refresh("sources", "workstations")
         return name
+
+    def full_machine(self, name, mib=400, macs=MACS[:1]):
+        """A machine whose disk has no hole, so that its copy takes a while."""
+        home = self.machines / name
+        home.mkdir()
+        raw = self.machines / f"{name}-0.raw"
+        with open(raw, "wb") as file:
+            for _ in range(mib):
+                file.write(os.urandom(1 << 20))
+        make_vmdk(raw, home / "disk0.vmdk", "monolithicFlat")
+        write_vmx(home / f"{name}.vmx", ["disk0.vmdk"], name, macs=macs)
+        self.originals[name] = [raw]
+        self.refresh("sources", "workstations")
+        return name
+
+    def wait_upload(self, before, seconds=60):
+        """Until a good part of a new image lies in Glance; its path."""
+        images = self.openstack.directory / "data/glance/images"
+        known = set(before["files"]["data/glance/images"])
+
+        def growing():
+            for path in images.iterdir():
+                if path.name not in known and path.stat().st_size > 32 << 20:
+                    return path
+            return None
+        return wait_until("an upload is under way", seconds, growing, 0.01)
 
     def begin_move(self, name, destination="cloud", options=None, **words):
         """The migration's id."""

@@ -264,7 +264,7 @@ def test_many_calls_with_one_new_token_ask_keystone_once(world):
 
 
 def test_a_token_that_is_known_costs_little(world):
-    """Printed here; the bar of 0.1 ms is held by tests/bench/control/token."""
+    """Printed here; the bar of 0.1 ms is held by bench_token (tests/bench/control)."""
     api, token = world.api, world.token("member")
     times = []
     for _ in range(300):
