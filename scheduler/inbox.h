@@ -36,6 +36,7 @@ bool inbox_check(enum message_type type, ProtobufCMessage *body, struct arena *a
 bool inbox_is_text(const char *text, size_t most); /* printable ASCII without blanks or quotes */
 bool inbox_is_word(const char *text);              /* the same, of at most 64 characters */
 bool inbox_is_id(ProtobufCBinaryData data);
+bool inbox_is_json(const char *text); /* or nothing: the api hands it on as it is */
 bool inbox_is_token(const Guts__V1__Token *wire);
 /* inbox_trim.c; `node` is for the log. */
 void inbox_trim_report(Guts__V1__NodeReport *report, struct arena *arena);

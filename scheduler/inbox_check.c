@@ -109,6 +109,8 @@ static bool check_ledger_write(const Guts__V1__LedgerWrite *write, struct error 
         return poison(err, "the node or the token");
     if (write->entry == NULL)
         return poison(err, "the entry");
+    if (!inbox_is_json(write->entry->prior_json))
+        return poison(err, "the state before of the entry");
     return codec_ledger_entry(write->entry, &entry, err);
 }
 
@@ -130,7 +132,8 @@ static bool check_catalogue(const Guts__V1__CatalogPage *page, struct error *err
         return poison(err, "the page's token, node or number");
     for (size_t i = 0; i < page->n_items; i++)
         if (!inbox_is_word(page->items[i]->kind) || strlen(page->items[i]->kind) > 32 ||
-            page->items[i]->id[0] == '\0' || strlen(page->items[i]->id) > 191)
+            page->items[i]->id[0] == '\0' || strlen(page->items[i]->id) > 191 ||
+            !inbox_is_json(page->items[i]->detail_json))
             return poison(err, "an item of the catalogue");
     return true;
 }

@@ -38,7 +38,7 @@ static void drop(const char *node, const char *what, size_t count)
 
 /* -- results ------------------------------------------------------------------------------------------ */
 
-static bool is_json(const char *text)
+bool inbox_is_json(const char *text)
 {
     json_error_t where;
     if (text[0] == '\0')
@@ -53,7 +53,7 @@ static void trim_document(char **text, const char *what, Guts__V1__JobResult *re
                           struct arena *arena, const char *node)
 {
     struct error error;
-    if (is_json(*text))
+    if (inbox_is_json(*text))
         return;
     drop(node, what, 1);
     *text = "";
@@ -99,7 +99,7 @@ static bool is_entry(const Guts__V1__LedgerEntry *entry)
 {
     struct ledger_entry plain;
     struct error err;
-    return codec_ledger_entry(entry, &plain, &err);
+    return codec_ledger_entry(entry, &plain, &err) && inbox_is_json(entry->prior_json);
 }
 
 static bool is_about(const Guts__V1__Token *wire, const Guts__V1__Token *other)

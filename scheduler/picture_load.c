@@ -233,6 +233,7 @@ bool picture_load(struct scheduler *scheduler, struct error *err)
 {
     CLEANUP(arena_freep) struct arena *arena = arena_new();
     struct picture *picture = picture_new(), *old = scheduler->picture;
+    scheduler->driver_count = 0; /* what was noted as stored may have been rolled back */
     bool is_loaded = load_drivers(scheduler, arena, err) &&
                      load_nodes(scheduler, picture, arena, err) &&
                      load_jobs(scheduler, picture, err) &&

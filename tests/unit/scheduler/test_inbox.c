@@ -53,6 +53,40 @@ static void a_bad_step_of_one_job_leaves_the_report_standing(void **state)
     assert_string_equal(bad.steps[1]->name, "end");
 }
 
+static void what_the_api_hands_on_must_be_json(void **state)
+{
+    static const struct {
+        char *text;
+        bool is_sound;
+    } cases[] = {{"", true}, {"{\"ran\": true}", true}, {"{", false}, {"{}, \"x\": 1", false}};
+    CLEANUP(arena_freep) struct arena *arena = arena_new();
+    struct uuid id = uuid_new();
+    const struct token token = {id, 1, 1};
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct error err;
+        Guts__V1__LedgerEntry entry = GUTS__V1__LEDGER_ENTRY__INIT;
+        Guts__V1__LedgerWrite write = GUTS__V1__LEDGER_WRITE__INIT;
+        Guts__V1__CatalogItem item = GUTS__V1__CATALOG_ITEM__INIT, *items[] = {&item};
+        Guts__V1__CatalogPage page = GUTS__V1__CATALOG_PAGE__INIT;
+        entry.end = GUTS__V1__END__END_OF_SOURCE;
+        entry.kind = entry.key = "power";
+        entry.state = GUTS__V1__LEDGER_STATE__LEDGER_STATE_INTENDED;
+        entry.prior_json = item.detail_json = cases[i].text;
+        write.node_id = page.node_id = codec_uuid_to(&id);
+        write.node_instance = "one";
+        write.token = page.token = codec_token_to(arena, &token);
+        write.entry = &entry;
+        item.kind = item.id = "flavor";
+        page.number = 1;
+        page.n_items = 1;
+        page.items = items;
+        assert_int_equal(inbox_check(MESSAGE_LEDGER_WRITE, &write.base, arena, &err),
+                         cases[i].is_sound);
+        assert_int_equal(inbox_check(MESSAGE_CATALOG_PAGE, &page.base, arena, &err),
+                         cases[i].is_sound);
+    }
+}
+
 static void a_node_without_a_name_is_refused(void **state)
 {
     CLEANUP(arena_freep) struct arena *arena = arena_new();
@@ -125,6 +159,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_bad_step_of_one_job_leaves_the_report_standing),
+        cmocka_unit_test(what_the_api_hands_on_must_be_json),
         cmocka_unit_test(a_node_without_a_name_is_refused),
         cmocka_unit_test(bad_words_and_doubled_pools_go_alone),
         cmocka_unit_test(evidence_that_nobody_can_read_fails_the_job),
