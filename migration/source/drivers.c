@@ -3,12 +3,14 @@
 
 #include <string.h>
 
+#include "migration/source/openstack.h"
 #include "migration/source/ova.h"
 #include "migration/source/workstation.h"
 
 /* One line a driver; the last is NULL. */
 const struct source_driver *const source_drivers[] = {
     &fake_source,
+    &source_openstack,
     &source_ova,
     &source_workstation,
     NULL,

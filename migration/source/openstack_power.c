@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A server is stopped, and started again when the migration is taken back. Whoever stops it leaves its id in the
+ * server's metadata first: what comes late is known by it, and what another migration stopped is not.
+ */
+#include <string.h>
+
+#include "migration/source/openstack_inner.h"
+#include "proto/fault.h"
+
+#define STOP_TIMEOUT_MS 600000u
+#define START_TIMEOUT_MS 300000u
+#define POLL_MS 1000u
+
+static const char *server_path(struct openstack_source *self, const char *id, const char *rest)
+{
+    struct arena *arena = work_arena(self->work);
+    return arena_printf(arena, "/servers/%s%s", openstack_escape(arena, id), rest);
+}
+
+static bool post(struct openstack_source *self, const char *id, const char *rest, json_t *body,
+                 struct error *err)
+{
+    struct openstack_call call = {.method = "POST",
+                                  .service = "compute",
+                                  .path = server_path(self, id, rest),
+                                  .microversion = SOURCE_COMPUTE_VERSION,
+                                  .body = body};
+    bool good = openstack_call(self->session, &call, NULL, err);
+    json_decref(body);
+    return good;
+}
+
+static bool read_status(struct openstack_source *self, const char *id, char ret_status[32],
+                        bool *ret_ours, struct error *err)
+{
+    json_t *server;
+    if (!openstack_source_server(self, id, &server, err))
+        return false;
+    const char *status = json_string_value(json_object_get(server, "status"));
+    const char *by =
+        json_string_value(json_object_get(json_object_get(server, "metadata"), POWER_KEY));
+    snprintf(ret_status, 32, "%s", status != NULL ? status : "");
+    *ret_ours = by != NULL && strcmp(by, UUID_TEXT(work_owner(self->work))) == 0;
+    json_decref(server);
+    return true;
+}
+
+static bool wait_for(struct openstack_source *self, const char *id, const char *wanted,
+                     uint64_t timeout_ms, struct error *err)
+{
+    char status[32] = "";
+    bool ours;
+    for (uint64_t waited = 0; waited <= timeout_ms; waited += POLL_MS) {
+        if (!read_status(self, id, status, &ours, err))
+            return false;
+        if (strcmp(status, wanted) == 0)
+            return true;
+        if (strcmp(status, "ERROR") == 0)
+            break;
+        if (!work_wait_ms(self->work, POLL_MS, err))
+            return false;
+    }
+    return error_set(err, &FAULT_TIMEOUT, "server %s is %s, and not %s", id, status, wanted);
+}
+
+/* A conflict says that it stands so, or is on its way there, which the wait tells; or that somebody locked
+ * the server. */
+static bool act(struct openstack_source *self, const char *id, const char *action,
+                struct error *err)
+{
+    if (post(self, id, "/action", json_pack("{s:n}", action), err))
+        return true;
+    if (err->fault == &FAULT_CONFLICT && strstr(err->text, "locked") != NULL)
+        err->fault = &FAULT_VM_LOCKED;
+    return err->fault == &FAULT_CONFLICT || err->fault == &FAULT_UNCERTAIN;
+}
+
+bool openstack_source_stop(struct source *source, const struct vm *vm, struct error *err)
+{
+    struct openstack_source *self = (struct openstack_source *)source;
+    struct ledger_entry entry = {
+        .end = END_SOURCE, .kind = "power", .key = vm->key, .prior_json = "{\"power\":\"on\"}"};
+    const struct ledger_entry *stored;
+    json_t *mark = json_pack("{s:{s:s}}", "metadata", POWER_KEY, UUID_TEXT(work_owner(self->work)));
+    if (!work_intend(self->work, &entry, &stored, err) || !work_fence(self->work, err)) {
+        json_decref(mark);
+        return false;
+    }
+    return post(self, vm->key, "/metadata", mark, err) && work_fence(self->work, err) &&
+           act(self, vm->key, "os-stop", err) &&
+           wait_for(self, vm->key, "SHUTOFF", STOP_TIMEOUT_MS, err) &&
+           work_made(self->work, stored, "off", err);
+}
+
+static bool drop_mark(struct openstack_source *self, const char *id, struct error *err)
+{
+    struct openstack_call call = {.method = "DELETE",
+                                  .service = "compute",
+                                  .path = server_path(self, id, "/metadata/" POWER_KEY),
+                                  .microversion = SOURCE_COMPUTE_VERSION};
+    return openstack_call(self->session, &call, NULL, err) || err->fault == &FAULT_NOT_FOUND;
+}
+
+static bool was_on(const struct ledger_entry *entry)
+{
+    json_t *prior = json_loads(entry->prior_json != NULL ? entry->prior_json : "", 0, NULL);
+    const char *power = json_string_value(json_object_get(prior, "power"));
+    bool on = power != NULL && strcmp(power, "on") == 0;
+    json_decref(prior);
+    return on;
+}
+
+static bool start(struct openstack_source *self, const char *id, struct error *err)
+{
+    return act(self, id, "os-start", err) && wait_for(self, id, "ACTIVE", START_TIMEOUT_MS, err);
+}
+
+/* A stop that is still under way has the mark already: it is waited for, so that the start comes last. */
+bool openstack_power_undo(struct openstack_source *self, const struct ledger_entry *entry,
+                          enum ledger_state *ret_state, struct error *err)
+{
+    char status[32];
+    bool ours;
+    if (!read_status(self, entry->key, status, &ours, err)) {
+        *ret_state = LEDGER_NOT_FOUND;
+        return err->fault == &FAULT_NOT_FOUND;
+    }
+    if (ours && was_on(entry) && strcmp(status, "ACTIVE") == 0) {
+        struct error ignored;
+        if (!wait_for(self, entry->key, "SHUTOFF", 5 * POLL_MS, &ignored) &&
+            !work_go_on(self->work, err))
+            return false;
+        if (!read_status(self, entry->key, status, &ours, err))
+            return false;
+    }
+    if (ours && was_on(entry) && strcmp(status, "ACTIVE") != 0 && !start(self, entry->key, err))
+        return false;
+    *ret_state = LEDGER_UNDONE;
+    return !ours || drop_mark(self, entry->key, err);
+}
+
+bool openstack_power_settle(struct openstack_source *self, const struct ledger_entry *entry,
+                            bool *ret_mended, struct error *err)
+{
+    char status[32];
+    bool ours = false;
+    enum ledger_state state;
+    *ret_mended = false;
+    if (!read_status(self, entry->key, status, &ours, err))
+        return err->fault == &FAULT_NOT_FOUND;
+    *ret_mended = ours;
+    return !ours || openstack_power_undo(self, entry, &state, err);
+}
+
+bool openstack_power_accept(struct openstack_source *self, const struct ledger_entry *entry,
+                            enum ledger_state *ret_state, struct error *err)
+{
+    *ret_state = LEDGER_KEPT;
+    return drop_mark(self, entry->key, err);
+}
