@@ -74,6 +74,9 @@ void call_query_page(struct call *call, const char *const *allowed, struct page 
 void call_query_project(struct call *call);
 /* Writes "next" as the link of the next page. */
 void call_write_next(struct call *call, const char *parameter, const char *cursor);
+/* An answer that is a page of a list: what comes between is its items. */
+struct writer *call_list_begin(struct call *call, const char *name);
+void call_list_end(struct call *call, const char *marker);
 
 /* Whether a path parameter or a query value can be a name at all; the second, whether it can be one
  * of those that are plain ASCII (drivers, kinds). */

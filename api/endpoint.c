@@ -76,14 +76,10 @@ bool endpoint_list_serve(struct call *call, struct error *err)
     if (!call_sound(call, err) ||
         !endpoint_list(call->store, call->arena, end, call->scope, name, &page, &list, err))
         return false;
-    struct writer *writer = call_json(call, 200);
-    writer_object_begin(writer, NULL);
-    writer_array_begin(writer, end == END_SOURCE ? "sources" : "destinations");
+    struct writer *writer = call_list_begin(call, end == END_SOURCE ? "sources" : "destinations");
     for (size_t i = 0; i < list.count; i++)
         endpoint_write(writer, end, &list.items[i]);
-    writer_array_end(writer);
-    call_write_next(call, "marker", list.next);
-    writer_object_end(writer);
+    call_list_end(call, list.next);
     return true;
 }
 
@@ -144,9 +140,7 @@ bool catalogue_list_serve(struct call *call, struct error *err)
         !catalogue_view_list(call->store, call->arena, call->scope, &endpoint.id, kind, &page,
                              &list, err))
         return false;
-    struct writer *writer = call_json(call, 200);
-    writer_object_begin(writer, NULL);
-    writer_array_begin(writer, "catalogue");
+    struct writer *writer = call_list_begin(call, "catalogue");
     for (size_t i = 0; i < list.count; i++) {
         writer_object_begin(writer, NULL);
         writer_text(writer, "kind", list.items[i].kind);
@@ -155,8 +149,6 @@ bool catalogue_list_serve(struct call *call, struct error *err)
         writer_raw(writer, "detail", list.items[i].detail_json);
         writer_object_end(writer);
     }
-    writer_array_end(writer);
-    call_write_next(call, "marker", list.next);
-    writer_object_end(writer);
+    call_list_end(call, list.next);
     return true;
 }

@@ -94,17 +94,13 @@ bool node_list_serve(struct call *call, struct error *err)
     call_query_page(call, allowed, &page);
     if (!call_sound(call, err) || !node_view_list(call->store, call->arena, &page, &list, err))
         return false;
-    struct writer *writer = call_json(call, 200);
-    writer_object_begin(writer, NULL);
-    writer_array_begin(writer, "nodes");
+    struct writer *writer = call_list_begin(call, "nodes");
     for (size_t i = 0; i < list.count; i++) {
         writer_object_begin(writer, NULL);
         write_fields(writer, &list.items[i]);
         writer_object_end(writer);
     }
-    writer_array_end(writer);
-    call_write_next(call, "marker", list.next);
-    writer_object_end(writer);
+    call_list_end(call, list.next);
     return true;
 }
 

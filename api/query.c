@@ -164,3 +164,18 @@ void call_write_next(struct call *call, const char *parameter, const char *curso
     writer_text(&call->writer, "next", link.text.data);
     buffer_fini(&link.text);
 }
+
+struct writer *call_list_begin(struct call *call, const char *name)
+{
+    struct writer *writer = call_json(call, 200);
+    writer_object_begin(writer, NULL);
+    writer_array_begin(writer, name);
+    return writer;
+}
+
+void call_list_end(struct call *call, const char *marker)
+{
+    writer_array_end(&call->writer);
+    call_write_next(call, "marker", marker);
+    writer_object_end(&call->writer);
+}

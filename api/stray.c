@@ -19,9 +19,7 @@ bool stray_list_serve(struct call *call, struct error *err)
         !endpoint_named(call, (enum end)call->route->argument, call->params[0], &endpoint, err) ||
         !stray_list(call->store, call->arena, &endpoint.id, &page, &list, err))
         return false;
-    struct writer *writer = call_json(call, 200);
-    writer_object_begin(writer, NULL);
-    writer_array_begin(writer, "strays");
+    struct writer *writer = call_list_begin(call, "strays");
     for (size_t i = 0; i < list.count; i++) {
         writer_object_begin(writer, NULL);
         writer_text(writer, "kind", list.items[i].kind);
@@ -30,9 +28,7 @@ bool stray_list_serve(struct call *call, struct error *err)
         writer_raw(writer, "detail", list.items[i].detail_json);
         writer_object_end(writer);
     }
-    writer_array_end(writer);
-    call_write_next(call, "marker", list.next);
-    writer_object_end(writer);
+    call_list_end(call, list.next);
     return true;
 }
 

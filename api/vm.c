@@ -141,17 +141,13 @@ bool vm_list_serve(struct call *call, struct error *err)
     if (!read_filter(call, &filter, err) ||
         !vm_view_list(call->store, call->arena, &filter, &page, &list, err))
         return false;
-    struct writer *writer = call_json(call, 200);
-    writer_object_begin(writer, NULL);
-    writer_array_begin(writer, "vms");
+    struct writer *writer = call_list_begin(call, "vms");
     for (size_t i = 0; i < list.count; i++) {
         writer_object_begin(writer, NULL);
         write_fields(writer, &list.items[i]);
         writer_object_end(writer);
     }
-    writer_array_end(writer);
-    call_write_next(call, "marker", list.next);
-    writer_object_end(writer);
+    call_list_end(call, list.next);
     return true;
 }
 
