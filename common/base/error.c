@@ -96,6 +96,8 @@ static const struct fault *fault_from_errno(int number)
         return &FAULT_DENIED;
     case ENOENT:
         return &FAULT_NOT_FOUND;
+    case EFBIG: /* of the filesystem, or a limit of the process */
+        return &FAULT_TOO_LARGE;
     case ETIMEDOUT:
         return &FAULT_TIMEOUT;
     default:

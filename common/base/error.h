@@ -73,7 +73,7 @@ bool error_setv(struct error *err, const struct fault *fault, const char *format
 
 /* The same with ": strerror(number)" behind the text; the fault follows from the number
  * (ENOSPC and EDQUOT are FAULT_NO_SPACE, EACCES and EPERM FAULT_DENIED, ENOENT FAULT_NOT_FOUND,
- * ETIMEDOUT FAULT_TIMEOUT, all others FAULT_IO). */
+ * EFBIG FAULT_TOO_LARGE, ETIMEDOUT FAULT_TIMEOUT, all others FAULT_IO). */
 bool error_set_errno(struct error *err, int number, const char *format, ...) PRINTF_LIKE(3, 4);
 
 /* Puts "text: " in front of what err says. Returns false. */

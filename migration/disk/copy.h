@@ -69,6 +69,7 @@ struct copy_plan {
                     struct error *err);
     void *context;
 };
+/* Whether the source changed meanwhile is the caller's to ask, before the copy counts: disk_identity_check. */
 bool copy_run(const struct copy_plan *plan, struct error *err) MUST_CHECK;
 /* Several disks at once, each with a thread of its own around copy_run. The first that fails stops the
  * others (through their controls) and gives the error. */

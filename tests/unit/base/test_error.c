@@ -18,9 +18,9 @@ static void the_fault_follows_from_errno(void **state)
     static const struct {
         int number;
         const struct fault *fault;
-    } cases[] = {{ENOSPC, &FAULT_NO_SPACE}, {EDQUOT, &FAULT_NO_SPACE},  {EACCES, &FAULT_DENIED},
-                 {EPERM, &FAULT_DENIED},    {ENOENT, &FAULT_NOT_FOUND}, {ETIMEDOUT, &FAULT_TIMEOUT},
-                 {EIO, &FAULT_IO},          {ECONNRESET, &FAULT_IO}};
+    } cases[] = {{ENOSPC, &FAULT_NO_SPACE},   {EDQUOT, &FAULT_NO_SPACE},  {EACCES, &FAULT_DENIED},
+                 {EPERM, &FAULT_DENIED},      {ENOENT, &FAULT_NOT_FOUND}, {EFBIG, &FAULT_TOO_LARGE},
+                 {ETIMEDOUT, &FAULT_TIMEOUT}, {EIO, &FAULT_IO},           {ECONNRESET, &FAULT_IO}};
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct error err = {0};
         assert_false(error_set_errno(&err, cases[i].number, "open \"%s\"", "x"));
