@@ -9,11 +9,7 @@
 
 /* One line a driver; the last is NULL. */
 const struct source_driver *const source_drivers[] = {
-    &fake_source,
-    &source_openstack,
-    &source_ova,
-    &source_workstation,
-    NULL,
+    &fake_source, &source_openstack, &source_ova, &source_workstation, NULL,
 };
 const size_t source_driver_count = COUNT_OF(source_drivers) - 1;
 

@@ -119,8 +119,8 @@ static bool open_target(const struct wide_case *wide, struct disk *from, struct 
     if (wide->target == TO_NOTHING)
         return true;
     if (wide->target == TO_STREAM)
-        return disk_qcow2_stream_open(from, (struct disk_sink){drop, NULL, NULL}, directory(), ret_to,
-                                      &stream_bytes, err);
+        return disk_qcow2_stream_open(from, (struct disk_sink){drop, NULL, NULL}, directory(),
+                                      ret_to, &stream_bytes, err);
     int fd = open(directory(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     if (fd < 0)
         return error_set(err, &FAULT_IO, "cannot make a file in \"%s\"", directory());

@@ -63,7 +63,7 @@ static void volumes_stand_in_the_order_of_their_devices(void **state)
     assert_string_equal(vm->nics[0].network, "lan");
 }
 
-static void a_root_on_the_hypervisor_comes_first(void **state)
+static void a_root_without_a_volume_comes_first(void **state)
 {
     struct openstack_parts parts = {
         .server = parse(SERVER("ACTIVE", "{\"id\":\"i1\"}", "[{}]")),
@@ -128,7 +128,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         VM_TEST(volumes_stand_in_the_order_of_their_devices),
-        VM_TEST(a_root_on_the_hypervisor_comes_first),
+        VM_TEST(a_root_without_a_volume_comes_first),
         VM_TEST(cards_of_interfaces_keep_their_order),
         VM_TEST(what_cannot_be_moved_is_told_as_an_obstacle),
         VM_TEST(nonsense_is_survived),

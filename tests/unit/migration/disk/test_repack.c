@@ -119,8 +119,8 @@ static struct disk *stream_new(struct disk *from, struct sunk *sunk)
     struct disk *to = NULL;
     uint64_t told = 0;
     sunk->fd = memfd_create("stream", MFD_CLOEXEC);
-    assert_true(
-        disk_qcow2_repack_open(from, (struct disk_sink){sink_write, sunk, NULL}, NULL, &to, &told, &err));
+    assert_true(disk_qcow2_repack_open(from, (struct disk_sink){sink_write, sunk, NULL}, NULL, &to,
+                                       &told, &err));
     return to;
 }
 

@@ -45,8 +45,8 @@ static void a_stream_is_as_long_as_was_told(void **state)
         struct copy_control control = {0};
         struct disk *from = pattern(sizes[i], 20, DISK_RANDOM), *to = NULL;
         uint64_t told = 0;
-        assert_true(disk_qcow2_stream_open(from, (struct disk_sink){sink_write, &sunk, NULL}, NULL, &to,
-                                           &told, &err));
+        assert_true(disk_qcow2_stream_open(from, (struct disk_sink){sink_write, &sunk, NULL}, NULL,
+                                           &to, &told, &err));
         struct copy_plan plan = {.from = from, .to = to, .to_is_zero = true, .control = &control};
         assert_true(copy_run(&plan, &err));
         assert_true(disk_finish(to, &err));
@@ -76,8 +76,8 @@ static void a_sequential_source_cannot_be_mapped(void **state)
     struct sunk sunk = {0};
     struct disk *from = pattern(1 << 20, 50, DISK_SEQUENTIAL), *to = NULL;
     uint64_t told = 0;
-    assert_false(disk_qcow2_stream_open(from, (struct disk_sink){sink_write, &sunk, NULL}, NULL, &to,
-                                        &told, &err));
+    assert_false(disk_qcow2_stream_open(from, (struct disk_sink){sink_write, &sunk, NULL}, NULL,
+                                        &to, &told, &err));
     assert_ptr_equal(err.fault, &FAULT_UNSUPPORTED);
     disk_close(from);
 }
