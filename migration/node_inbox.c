@@ -88,9 +88,11 @@ static void refuse(struct node_verdicts *verdicts, const struct token *token,
                    const struct error *why)
 {
     Guts__V1__Refusal *refusal = arena_alloc(verdicts->arena, sizeof(*refusal));
+    struct error *kept = arena_alloc(verdicts->arena, sizeof(*kept));
+    *kept = *why; /* its text is borrowed until the verdicts are told */
     guts__v1__refusal__init(refusal);
     refusal->token = codec_token_to(verdicts->arena, token);
-    refusal->fault = codec_fault_to(verdicts->arena, why);
+    refusal->fault = codec_fault_to(verdicts->arena, kept);
     verdicts->refused[verdicts->refused_count++] = refusal;
 }
 
@@ -107,7 +109,7 @@ static bool is_known(struct node *node, const struct assign *assign, struct node
         return false;
     }
     if (held->token.attempt == assign->token.attempt && held->state != HELD_GONE)
-        accept(verdicts, &held->assign.token);
+        accept(verdicts, &assign->token);
     return true;
 }
 
@@ -142,15 +144,16 @@ static bool take_each(struct node *node, Guts__V1__JobAssign *message, struct ar
         .refused = arena_calloc(arena, count + 1, sizeof(*verdicts.refused)),
     };
     for (size_t i = 0; i < count; i++) {
-        struct assign assign;
+        struct assign *assign =
+            arena_alloc(arena, sizeof(*assign)); /* the verdicts borrow its token */
         const ProtobufCBinaryData packed = message->assignments[i];
-        if (!assign_unpack(packed.data, packed.len, arena, &assign, err)) {
+        if (!assign_unpack(packed.data, packed.len, arena, assign, err)) {
             message->assignments[bad++] = packed;
             continue;
         }
-        LOG_SCOPE("job", UUID_TEXT(&assign.token.job));
-        LOG_SCOPE("owner", UUID_TEXT(&assign.owner));
-        take_assign(node, &assign, &packed, &verdicts);
+        LOG_SCOPE("job", UUID_TEXT(&assign->token.job));
+        LOG_SCOPE("owner", UUID_TEXT(&assign->owner));
+        take_assign(node, assign, &packed, &verdicts);
     }
     message->n_assignments = bad;
     node_tell_verdicts(node, &verdicts);

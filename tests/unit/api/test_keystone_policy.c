@@ -87,6 +87,8 @@ static void a_token_without_a_project_has_no_role(void **state)
     assert_string_equal(fact.project, "");
 }
 
+#define LONG_ID "01234567890123456789012345678901234567890123456789012345678901234"
+
 static void what_cannot_be_understood_is_refused(void **state)
 {
     static const char *const texts[] = {
@@ -96,8 +98,7 @@ static void what_cannot_be_understood_is_refused(void **state)
         "{\"expires_at\": \"2026-11-21T14:56:38+01:00\"}",
         "{\"expires_at\": \"2026-11-21T14:56:38.Z\"}",
         "{\"expires_at\": \"2026-11-21T14:56:38Z\", \"project\": {\"id\": \"\"}}",
-        "{\"expires_at\": \"2026-11-21T14:56:38Z\", \"project\": {\"id\": "
-        "\"01234567890123456789012345678901234567890123456789012345678901234\"}}",
+        "{\"expires_at\": \"2026-11-21T14:56:38Z\", \"project\": {\"id\": \"" LONG_ID "\"}}",
     };
     struct auth_fact fact;
     for (size_t i = 0; i < COUNT_OF(texts); i++)
