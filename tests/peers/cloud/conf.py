@@ -60,14 +60,14 @@ class Configuration:
         write_private(self.facts.path("etc", path), text_of(sections))
 
     # -- the services ---------------------------------------------------------------------------
-    def keystone(self, path, seconds):
+    def keystone(self, path, seconds, caches):
         self.write(path, {
             "DEFAULT": {"use_stderr": True, "log_dir": ""},
             "token": {"provider": "fernet", "expiration": seconds},
             "fernet_tokens": {"key_repository": self.path("data/keystone/fernet")},
             "credential": {"key_repository": self.path("data/keystone/credential")},
             "identity": {"password_hash_rounds": 4},  # a password costs 1 ms, not 250
-            "cache": {"enabled": True, "backend": "dogpile.cache.memory"},
+            "cache": {"enabled": caches, "backend": "dogpile.cache.memory"},
             "database": self.database("keystone")}, POLICY)
 
     def glance(self):
@@ -193,9 +193,10 @@ class Configuration:
             self.facts.path(folder).mkdir(parents=True, exist_ok=True)
         for folder in ("fernet", "credential"):
             self.facts.path("data/keystone", folder).chmod(0o700)
-        self.keystone("keystone/keystone.conf", 86400)
-        # A second door to the same tokens: what it gives out ends after seconds.
-        self.keystone("keystone/brief.conf", 12)
+        self.keystone("keystone/keystone.conf", 86400, True)
+        # A second door to the same tokens: what it gives out ends after seconds. It would not learn
+        # of changes at the first one, so it keeps nothing.
+        self.keystone("keystone/brief.conf", 12, False)
         for write in (self.glance, self.placement, self.nova, self.neutron, self.cinder):
             write()
         self.facts.write_clouds()
