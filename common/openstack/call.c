@@ -12,6 +12,8 @@
 #define RETRY_WAIT_MOST_MS 60000u
 #define TRIES_MOST 6u
 #define PAGES_MOST 20000u
+/* Keystone revokes by whole seconds (issued_before >= issued_at): a token of the same second goes too. */
+#define REVOKED_SECOND_MS 1100u
 #define HEADERS_OWN 5
 
 /* One call with all its tries. */
@@ -22,7 +24,7 @@ struct calling {
     char what[200]; /* for people */
     char *body;
     unsigned tries;
-    bool renewed; /* after a 401 */
+    unsigned renewals; /* each after a 401 */
     uint64_t until_ms;
     struct http_reply reply;
 };
@@ -122,6 +124,21 @@ static bool is_quota(const struct http_reply *reply)
     return answer_is_quota(reply->status, message);
 }
 
+static bool may_renew(const struct calling *calling)
+{
+    bool renews = calling->session->settings.cloud->auth != CLOUD_AUTH_TOKEN;
+    return calling->renewals < (renews ? 2 : 1);
+}
+
+static bool renew(struct calling *calling, bool *ret_again, struct error *err)
+{
+    openstack_forget_token(calling->session);
+    if (calling->renewals++ > 0 && !session_wait(calling->session, REVOKED_SECOND_MS, err))
+        return false;
+    *ret_again = true;
+    return error_set(err, &FAULT_DENIED, "%s: the token was refused", calling->what);
+}
+
 /* One try; *ret_again says that another may follow. */
 static bool try_once(struct calling *calling, bool *ret_again, struct error *err)
 {
@@ -130,11 +147,8 @@ static bool try_once(struct calling *calling, bool *ret_again, struct error *err
     *ret_again = false;
     if (sent && reply->status >= 200 && reply->status < 300)
         return true;
-    if (sent && reply->status == 401 && !calling->renewed) {
-        calling->renewed = *ret_again = true;
-        openstack_forget_token(calling->session);
-        return error_set(err, &FAULT_DENIED, "%s: the token was refused", calling->what);
-    }
+    if (sent && reply->status == 401 && may_renew(calling))
+        return renew(calling, ret_again, err);
     if (sent)
         answer_fail(reply, calling->call->method, calling->what, err);
     uint64_t wait_ms = wait_before_again(calling, sent, err);

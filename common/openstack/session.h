@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A session with one cloud: Keystone's token (renewed before its end, and once after a 401), the
+ * A session with one cloud: Keystone's token (renewed before its end, and after a 401), the
  * catalogue by service, region and interface, and calls that answer with JSON or with a fault.
  *
  * An answer that is not 2xx is an error: FAULT_NOT_FOUND (404, 410), FAULT_CONFLICT (409),

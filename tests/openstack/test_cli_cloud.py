@@ -93,6 +93,18 @@ def test_setup_needs_an_administrator_and_a_sound_address(world):
     assert world.setup(world.api.url, check=False, cloud="nobody").returncode == 1
 
 
+def test_tokens_that_end_with_a_password_hold_nobody_up(world):
+    token = world.openstack.token(world.openstack.member)
+    kept = world.password.read_text()
+    time.sleep(1.1)  # what the API remembers of tokens
+    time.sleep(1 - time.time() % 1)  # Keystone revokes by whole seconds: the next token of this one, too
+    world.password.unlink()
+    world.setup(world.api.url)
+    world.password.write_text(kept)
+    world.setup(world.api.url)
+    world.guts("source", "list", GUTS_TOKEN=token, GUTS_URL=world.api.url)
+
+
 # -- guts -------------------------------------------------------------------------------------------
 
 def test_a_cloud_of_clouds_yaml_is_enough(world):
