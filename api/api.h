@@ -19,6 +19,7 @@
 #include "common/http/server.h"
 #include "common/store/store.h"
 
+struct aside;
 struct batch;
 struct notice;
 struct stream_hub;
@@ -43,6 +44,7 @@ struct api {
     size_t store_count;
     struct batch *migrations; /* shows that are read together */
     struct batch *vms;
+    struct aside *aside;
     struct notice *notice;
     struct stream_hub *streams;
     struct health *health;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "api/api.h"
+#include "api/aside.h"
 #include "api/batch.h"
 #include "api/count.h"
 #include "api/keeper.h"
@@ -93,11 +94,13 @@ static bool api_begin(struct error *err)
     api.notice = notice_new(&broker, api.streams, api.health);
     api.migrations = batch_new(&migration_batch_ops, &database, 1);
     api.vms = batch_new(&vm_batch_ops, &database, 1);
+    api.aside = aside_new(&database);
     return true;
 }
 
 static void api_end(void)
 {
+    aside_free(api.aside);
     batch_free(api.migrations);
     batch_free(api.vms);
     notice_free(api.notice);

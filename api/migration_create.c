@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "api/api.h"
+#include "api/aside.h"
 #include "api/driver.h"
 #include "api/endpoint.h"
 #include "api/notice.h"
@@ -16,9 +17,12 @@
 #include "proto/fault.h"
 
 #define VMS_MOST 10000
-#define FIRST_PIECE 64 /* vms whose rows are written first */
+/* vms whose rows are written first: fewer than the scheduler's first look takes, so that it need not
+ * look for more before it hears that they were accepted */
+#define FIRST_PIECE 60
 #define PIECE 512
-#define LEAD_MS 30 /* that the first piece is ahead, so that its jobs do not share the database */
+#define LEAD_MS 60 /* that the first piece is ahead, so that its jobs do not share the database */
+#define HALVES_LEAST 1000 /* vms that are checked by two connections at once */
 #define OPTIONS_BYTES_MOST (64u << 10)
 
 struct creation {
@@ -182,17 +186,57 @@ static bool match_piece(struct creation *creation, size_t from, size_t to, struc
     return creation->count == 1 ? false : call_sound(call, err);
 }
 
+/* Part of the vms, asked about in the cheap way. */
+struct quick_check {
+    struct creation *creation;
+    struct arena *arena;
+    size_t from, to;
+    bool plain, done;
+    struct error err;
+};
+
+static void quick_check_run(void *context, struct store *store)
+{
+    struct quick_check *check = context;
+    const struct creation *creation = check->creation;
+    check->done = vm_view_are_plain(
+        store, check->arena, creation->call->scope, &creation->source_id, creation->shared.project,
+        creation->names + check->from, check->to - check->from, &check->plain, &check->err);
+}
+
+/* Two connections take half the time, and the first jobs wait for it. What the other one could not
+ * answer is asked here. */
+static bool check_halves(struct creation *creation, bool *ret_plain, struct error *err)
+{
+    struct call *call = creation->call;
+    struct aside *aside = call->api->aside;
+    CLEANUP(arena_freep) struct arena *arena = arena_new();
+    size_t middle = creation->count < HALVES_LEAST ? 0 : creation->count / 2;
+    struct quick_check ours = {creation, call->arena, middle, creation->count, false, false, {0}};
+    struct quick_check other = {creation, arena, 0, middle, true, middle == 0, {0}};
+    bool is_helped = middle > 0 && aside_begin(aside, quick_check_run, &other);
+    quick_check_run(&ours, call->store);
+    if (is_helped)
+        aside_end(aside);
+    if (!other.done)
+        quick_check_run(&other, call->store);
+    if (!ours.done || !other.done) {
+        *err = ours.done ? other.err : ours.err;
+        return false;
+    }
+    *ret_plain = ours.plain && other.plain;
+    return true;
+}
+
 /* Before the first row is written, all vms are known to be sound: one wrong vm refuses the call. Of
  * many that is asked in the cheap way first, since the first jobs wait for it; where that finds
  * something, or cannot tell, each vm is looked at. */
 static bool check_vms(struct creation *creation, struct error *err)
 {
-    struct call *call = creation->call;
     bool plain = false;
     if (creation->count <= FIRST_PIECE)
         return match_piece(creation, 0, creation->count, err);
-    if (!vm_view_are_plain(call->store, call->arena, call->scope, &creation->source_id,
-                           creation->shared.project, creation->names, creation->count, &plain, err))
+    if (!check_halves(creation, &plain, err))
         return false;
     return plain || match_piece(creation, 0, creation->count, err);
 }
@@ -291,7 +335,8 @@ static bool write_piece(struct creation *creation, size_t from, size_t to, struc
                             creation->results + first, &done, err);
 }
 
-/* Piece by piece, the first one small: its jobs are placed before the rest is written. */
+/* Piece by piece, the first one small: its jobs are placed before the rest is written. Where that is
+ * only one piece more, nothing waits for anything. */
 static bool write_all(struct creation *creation, struct error *err)
 {
     for (size_t from = 0, to; from < creation->count; from = to) {
@@ -300,7 +345,7 @@ static bool write_all(struct creation *creation, struct error *err)
         if (!write_piece(creation, from, to, err))
             return error_prefix(err, "%zu of %zu were stored; ask again for the rest", from,
                                 creation->count);
-        if (from == 0 && to < creation->count)
+        if (from == 0 && creation->count - to > PIECE)
             clock_sleep_ms(LEAD_MS);
     }
     return true;

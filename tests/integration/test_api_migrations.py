@@ -178,8 +178,15 @@ def test_five_thousand_are_created_in_one_call(api, rows, world):
     rows.run(f"INSERT INTO vms ({columns}) SELECT UNHEX(MD5(CONCAT('bulk', seq))), 'default', %s, seq,"
              " UNHEX(MD5(seq)), CONCAT('bulk-', seq), 'off', 'bios', 1, 1, 1, 1, 1, 1, 1"
              " FROM seq_1_to_5000", uuid.UUID(source).bytes)
+    names = [f"bulk-{number}" for number in range(1, 5001)]
+    for wrong in ((7,), (4990,), (7, 4990)):  # of each half, which are checked at the same time
+        asked = [f"nobody-{at}" if at in wrong else name for at, name in enumerate(names)]
+        answer = migrate(api, status=422, vms=asked)
+        assert [one["pointer"] for one in answer["errors"]] == [f"/vms/{at}" for at in wrong]
+    assert rows.run("SELECT COUNT(*) FROM migrations WHERE source_id = %s",
+                    uuid.UUID(source).bytes) == ((0,),)  # nothing of them is kept
     begun = time.monotonic()
-    answer = migrate(api, vms=[f"bulk-{number}" for number in range(1, 5001)])
+    answer = migrate(api, vms=names)
     took = time.monotonic() - begun
     assert len(answer["created"]) == 5000 and answer["skipped"] == []
     print(f"5,000 migrations in {took:.2f} s")
