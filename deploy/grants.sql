@@ -42,6 +42,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON guts.migrations TO 'guts-scheduler'@'%';
 GRANT SELECT, INSERT, UPDATE, DELETE ON guts.migration_disks TO 'guts-scheduler'@'%';
 GRANT SELECT, INSERT, UPDATE, DELETE ON guts.needs TO 'guts-scheduler'@'%';
 GRANT SELECT, INSERT, UPDATE, DELETE ON guts.jobs TO 'guts-scheduler'@'%';
+GRANT SELECT, INSERT, UPDATE, DELETE ON guts.remains TO 'guts-scheduler'@'%';
 GRANT SELECT, INSERT, UPDATE, DELETE ON guts.steps TO 'guts-scheduler'@'%';
 GRANT SELECT, INSERT, UPDATE, DELETE ON guts.pages TO 'guts-scheduler'@'%';
 GRANT SELECT, UPDATE, DELETE ON guts.wishes TO 'guts-scheduler'@'%';

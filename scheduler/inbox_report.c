@@ -15,6 +15,7 @@
 #include "scheduler/inbox.h"
 #include "scheduler/intern.h"
 #include "scheduler/node_life.h"
+#include "scheduler/remain.h"
 
 /* -- who it is ------------------------------------------------------------------------------------------ */
 
@@ -260,6 +261,7 @@ static bool judge_job(struct tick *tick, struct node *node, const Guts__V1__JobR
     bool is_stored = false;
     if (!codec_token(report->token, &token))
         return error_set(err, &FAULT_MESSAGE_POISON, "a job without token");
+    remain_named(tick, node, &token, report->allocated_bytes, report->directory_gone);
     struct job *job = map_find(&tick->picture->jobs, &token.job);
     bool is_ours = job != NULL && job->node == node && job->fact.attempt == token.attempt;
     *ret_wanted = WANTED_FENCED;
@@ -428,6 +430,7 @@ bool inbox_apply_report(struct tick *tick, const Guts__V1__NodeReport *report, s
     if (!take_jobs(tick, node, report, renewals, err) ||
         !judge_absent(tick, node, is_new_instance, err))
         return false;
+    remain_judge(tick, node, is_new_instance);
     if (is_new_instance)
         readdress(tick, node);
     /* After its jobs, so that space and what they allocated are of one and the same report. */

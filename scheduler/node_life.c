@@ -7,6 +7,7 @@
 #include "proto/fault.h"
 #include "scheduler/advance.h"
 #include "scheduler/leadership.h"
+#include "scheduler/remain.h"
 
 void node_life_tell(struct tick *tick, const struct node *node, const char *kind,
                     enum event_severity severity, const char *text)
@@ -21,8 +22,8 @@ void node_life_tell(struct tick *tick, const struct node *node, const char *kind
     tick_event(tick, "", kind, severity, OWNER_NODE, &node->id, text, data.data);
 }
 
-bool node_life_lose_jobs(struct tick *tick, struct node *node, const char *text,
-                         bool closes_finished, struct error *err)
+bool node_life_lose_jobs(struct tick *tick, struct node *node, const char *text, bool is_for_ever,
+                         struct error *err)
 {
     LIST_EACH(&node->jobs, at)
     {
@@ -30,8 +31,10 @@ bool node_life_lose_jobs(struct tick *tick, struct node *node, const char *text,
         if (job->fact.live) {
             if (!tick_read_ledgers(tick, &job->fact.owner_id, 1, err))
                 return false;
+            if (!is_for_ever)
+                remain_leave(tick, job);
             advance_requeue(tick, job, &FAULT_NODE_LOST, text, 0);
-        } else if (closes_finished) {
+        } else if (is_for_ever) {
             picture_unplace_job(tick->picture, job);
             job->fact.state = JOB_CLOSED;
             tick_touch_job(tick, job);

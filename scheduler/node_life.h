@@ -7,9 +7,10 @@
 
 #include "scheduler/tick.h"
 
-/* Takes its live jobs away; those that ended are closed, their directories having gone with it. */
-bool node_life_lose_jobs(struct tick *tick, struct node *node, const char *text,
-                         bool closes_finished, struct error *err) MUST_CHECK;
+/* Takes its live jobs away; their space stays reserved. For ever: those that ended are closed too, and
+ * nothing stays, the directories having gone with it. */
+bool node_life_lose_jobs(struct tick *tick, struct node *node, const char *text, bool is_for_ever,
+                         struct error *err) MUST_CHECK;
 /* Nodes that were silent for the takeover time. */
 bool node_life_sweep(struct tick *tick, struct error *err) MUST_CHECK;
 void node_life_tell(struct tick *tick, const struct node *node, const char *kind,

@@ -30,6 +30,10 @@ static void free_node(struct node *node)
     free(node->resources_json);
     free(node->host);
     free(node->reason);
+    LIST_EACH(&node->remains, at)
+    {
+        free(LIST_ITEM(at, struct remain, link));
+    }
     free(node);
 }
 
@@ -92,6 +96,7 @@ struct node *picture_add_node(struct picture *picture, const struct uuid *id, co
     node->resources_json = xstrdup("{}");
     node->state = "enabled";
     list_init(&node->jobs);
+    list_init(&node->remains);
     map_put(&picture->nodes, id, node);
     return node;
 }
@@ -117,6 +122,10 @@ static void leave_pool(struct pool *pool, const struct node *node)
 void picture_drop_node(struct picture *picture, struct node *node)
 {
     assert(list_is_empty(&node->jobs));
+    LIST_EACH(&node->remains, at)
+    {
+        picture_drop_remain(picture, LIST_ITEM(at, struct remain, link));
+    }
     for (size_t i = 0; i < node->pool_count; i++)
         leave_pool(node->pools[i].pool, node);
     if (node->held_for != NULL)
@@ -398,4 +407,43 @@ void picture_set_allocated(struct picture *picture, struct job *job, uint64_t al
         pool_changed(picture, job->pool, before);
     }
     job->fact.allocated_bytes = allocated_bytes;
+}
+
+/* -- remains ---------------------------------------------------------------------------------------- */
+
+/* Takes the pool's share of a remain, or gives it back. */
+static void share_remain(struct picture *picture, const struct remain *remain, bool takes)
+{
+    int64_t before = pool_available(remain->pool);
+    uint64_t allocated = remain->fact.allocated_bytes;
+    uint64_t promised =
+        place_outstanding(&(struct place_promise){remain->fact.reserved_bytes, allocated});
+    remain->pool->outstanding_bytes += takes ? promised : -promised;
+    remain->pool->allocated_bytes += takes ? allocated : -allocated;
+    pool_changed(picture, remain->pool, before);
+}
+
+struct remain *picture_add_remain(struct picture *picture, struct node *node, struct pool *pool,
+                                  const struct remain_fact *fact)
+{
+    struct remain *remain = xcalloc(1, sizeof *remain);
+    remain->fact = *fact;
+    remain->pool = pool;
+    list_append(&node->remains, &remain->link);
+    share_remain(picture, remain, true);
+    return remain;
+}
+
+void picture_set_remain(struct picture *picture, struct remain *remain, uint64_t allocated_bytes)
+{
+    share_remain(picture, remain, false);
+    remain->fact.allocated_bytes = allocated_bytes;
+    share_remain(picture, remain, true);
+}
+
+void picture_drop_remain(struct picture *picture, struct remain *remain)
+{
+    share_remain(picture, remain, false);
+    list_remove(&remain->link);
+    free(remain);
 }

@@ -14,6 +14,7 @@
 #include "common/store/migration_state.h"
 #include "common/store/node.h"
 #include "common/store/pool.h"
+#include "common/store/remain.h"
 #include "scheduler/list.h"
 #include "scheduler/map.h"
 #include "scheduler/place.h"
@@ -54,6 +55,7 @@ struct node {
     struct node_pool pools[PLACE_POOLS_MOST];
     size_t pool_count;
     struct link jobs; /* assigned, accepted and finished ones */
+    struct link remains;
     uint32_t live_jobs;
     uint64_t memory_used_bytes;
     struct group *held_for;
@@ -64,6 +66,16 @@ struct node {
     bool is_dirty, is_seen, is_listed, pools_changed;
     struct link heard_link; /* picture.heard, oldest first */
     struct link gained_link;
+};
+
+/* What an attempt that was lost with its node still holds of a pool: others may share the pool, and
+ * the node's worker may write on until its fence ends it. */
+struct remain {
+    struct remain_fact fact;
+    struct pool *pool;
+    uint64_t seen_number; /* of the node's last report that named it */
+    uint32_t missed;      /* reports in a row that did not */
+    struct link link;     /* node.remains */
 };
 
 struct migration {
@@ -131,7 +143,8 @@ void picture_free(struct picture *picture);
 /* Things come into being with their maps and lists in order. */
 struct node *picture_add_node(struct picture *picture, const struct uuid *id, const char *name);
 struct node *picture_find_node_by_name(const struct picture *picture, const char *name);
-void picture_drop_node(struct picture *picture, struct node *node); /* without jobs */
+/* Of a node without jobs. Its remains go with it. */
+void picture_drop_node(struct picture *picture, struct node *node);
 struct pool *picture_get_pool(struct picture *picture, const struct uuid *id);
 struct migration *picture_add_migration(struct picture *picture, const struct migration_fact *fact);
 void picture_drop_migration(struct picture *picture, struct migration *migration);
@@ -144,6 +157,11 @@ void picture_place_job(struct picture *picture, struct job *job, struct node *no
 void picture_unplace_job(struct picture *picture, struct job *job);
 /* Its work has ended: the slot is free, the reservation stays until the directory is gone. */
 void picture_end_job(struct picture *picture, struct job *job);
+/* A remain holds its part of the pool until it is dropped; allocated_bytes is what it has written. */
+struct remain *picture_add_remain(struct picture *picture, struct node *node, struct pool *pool,
+                                  const struct remain_fact *fact);
+void picture_set_remain(struct picture *picture, struct remain *remain, uint64_t allocated_bytes);
+void picture_drop_remain(struct picture *picture, struct remain *remain);
 void picture_set_allocated(struct picture *picture, struct job *job, uint64_t allocated_bytes);
 
 /* Pools of a node as it reports them; the pool's base is the least that any of its nodes sees. */

@@ -88,6 +88,22 @@ static bool load_nodes(struct scheduler *scheduler, struct picture *picture, str
     return true;
 }
 
+static bool load_remains(struct scheduler *scheduler, struct picture *picture, struct arena *arena,
+                         struct error *err)
+{
+    struct remain_fact *facts;
+    size_t count;
+    if (!remain_load(scheduler->db, arena, &facts, &count, err))
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        struct node *node = map_find(&picture->nodes, &facts[i].node_id);
+        struct pool *pool = map_find(&picture->pools, &facts[i].pool_id);
+        if (node != NULL && pool != NULL)
+            picture_add_remain(picture, node, pool, &facts[i]);
+    }
+    return true;
+}
+
 /* What was heard in this term stays heard. */
 static void take_over(struct picture *picture, const struct picture *old)
 {
@@ -234,10 +250,10 @@ bool picture_load(struct scheduler *scheduler, struct error *err)
     CLEANUP(arena_freep) struct arena *arena = arena_new();
     struct picture *picture = picture_new(), *old = scheduler->picture;
     scheduler->driver_count = 0; /* what was noted as stored may have been rolled back */
-    bool is_loaded = load_drivers(scheduler, arena, err) &&
-                     load_nodes(scheduler, picture, arena, err) &&
-                     load_jobs(scheduler, picture, err) &&
-                     load_migrations(scheduler, picture, err) && let_wait(scheduler, picture, err);
+    bool is_loaded =
+        load_drivers(scheduler, arena, err) && load_nodes(scheduler, picture, arena, err) &&
+        load_remains(scheduler, picture, arena, err) && load_jobs(scheduler, picture, err) &&
+        load_migrations(scheduler, picture, err) && let_wait(scheduler, picture, err);
     if (!is_loaded) {
         picture_free(picture);
         return false;

@@ -16,6 +16,7 @@
 #include "common/store/inventory.h"
 #include "common/store/ledger.h"
 #include "common/store/needs.h"
+#include "common/store/remain.h"
 #include "common/store/step.h"
 #include "common/store/stray.h"
 #include "common/store/wish_outcome.h"
@@ -98,6 +99,8 @@ struct tick {
     TICK_LIST(struct node *) nodes;
     TICK_LIST(struct uuid) nodes_gone;
     TICK_LIST(struct pool *) pools;
+    TICK_LIST(struct remain_fact) remains;
+    TICK_LIST(struct remain_fact) remains_gone;
     TICK_LIST(struct needs_fact) needs;
     TICK_LIST(struct uuid) needs_gone;
     TICK_LIST(struct driver_fact) drivers;

@@ -223,6 +223,18 @@ static bool store_pools(struct tick *tick, struct db *db, struct error *err)
     return pool_save(db, rows, count, err);
 }
 
+static bool store_remains(struct tick *tick, struct db *db, struct error *err)
+{
+    if (!remain_save(db, tick->remains.items, tick->remains.count, err))
+        return false;
+    for (size_t i = 0; i < tick->remains_gone.count; i++) {
+        const struct remain_fact *gone = &tick->remains_gone.items[i];
+        if (!remain_delete(db, &gone->job_id, gone->attempt, err))
+            return false;
+    }
+    return true;
+}
+
 static bool store_ledger(struct tick *tick, struct db *db, struct error *err)
 {
     if (tick->ledger.count > 1)
@@ -253,9 +265,9 @@ bool tick_store(struct tick *tick, struct error *err)
 {
     struct db *db = tick->scheduler->db;
     return store_migrations(tick, db, err) && store_jobs(tick, db, err) &&
-           store_ledger(tick, db, err) && store_found(tick, db, err) &&
-           store_wishes(tick, db, err) && store_nodes(tick, db, err) &&
-           store_pools(tick, db, err) &&
+           store_remains(tick, db, err) && store_ledger(tick, db, err) &&
+           store_found(tick, db, err) && store_wishes(tick, db, err) &&
+           store_nodes(tick, db, err) && store_pools(tick, db, err) &&
            needs_save(db, tick->needs.items, tick->needs.count, err) &&
            needs_delete(db, tick->needs_gone.items, tick->needs_gone.count, err) &&
            driver_fact_save(db, tick->drivers.items, tick->drivers.count, err) &&

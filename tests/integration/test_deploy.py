@@ -68,7 +68,8 @@ def test_the_api_writes_definitions_and_wishes(granted):
 
 def test_the_api_cannot_write_facts(granted):
     api = granted("api")
-    for table in ("leader", "nodes", "pools", "jobs", "steps", "ledger", "events", "drivers", "needs"):
+    for table in ("leader", "nodes", "pools", "jobs", "steps", "ledger", "events", "drivers", "needs",
+                  "remains"):
         run(api, f"SELECT COUNT(*) FROM {table}")
         assert_denied(api, f"DELETE FROM {table}")
     assert_denied(api, "UPDATE migrations SET state = 'VERIFIED'")

@@ -309,6 +309,20 @@ CREATE TABLE IF NOT EXISTS jobs (
   KEY by_due (due_at, id)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 
+-- Space that attempts lost with their nodes still hold in pools that other nodes may share: each stays
+-- reserved until its directory is seen to be gone, or the node is deleted.
+CREATE TABLE IF NOT EXISTS remains (
+  job_id         BINARY(16) NOT NULL,
+  attempt        INT UNSIGNED NOT NULL,
+  node_id        BINARY(16) NOT NULL,
+  pool_id        BINARY(16) NOT NULL,
+  reserved_bytes BIGINT UNSIGNED NOT NULL,
+  allocated_bytes BIGINT UNSIGNED NOT NULL,
+  left_at        BIGINT UNSIGNED NOT NULL,
+  PRIMARY KEY (job_id, attempt),
+  KEY by_node (node_id)
+) ENGINE=InnoDB;
+
 CREATE TABLE IF NOT EXISTS steps (
   job_id         BINARY(16) NOT NULL,
   attempt        INT UNSIGNED NOT NULL,

@@ -69,10 +69,10 @@ static void default_settings(struct scheduler_settings *settings)
 static void empty_tables(struct world *world)
 {
     static const char *const tables[] = {
-        "sources", "destinations",    "catalogues", "strays",     "vms",        "vm_disks",
-        "vm_nics", "nodes",           "pools",      "node_pools", "migrations", "jobs",
-        "steps",   "wishes",          "ledger",     "events",     "drivers",    "needs",
-        "pages",   "migration_disks", "services"};
+        "sources", "destinations", "catalogues",      "strays",     "vms",        "vm_disks",
+        "vm_nics", "nodes",        "pools",           "node_pools", "migrations", "jobs",
+        "steps",   "wishes",       "ledger",          "events",     "drivers",    "needs",
+        "remains", "pages",        "migration_disks", "services"};
     char sql[64];
     for (size_t i = 0; i < COUNT_OF(tables); i++) {
         snprintf(sql, sizeof sql, "DELETE FROM %s", tables[i]);

@@ -117,6 +117,7 @@ static Guts__V1__JobReport *job_report(struct arena *arena, const struct world_j
     report->reached = (Guts__V1__MigrationState)job->reached;
     report->way = GUTS__V1__MIGRATION_STATE__MIGRATION_STATE_UPLOADING;
     report->directory_gone = job->is_gone;
+    report->allocated_bytes = job->allocated_bytes;
     if (job->is_finished)
         report->result = result_of(arena, job);
     if (job->step != NULL)

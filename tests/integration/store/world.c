@@ -59,7 +59,7 @@ static void empty_tables(void)
         "services",   "tokens",     "drivers",         "sources", "destinations", "catalogues",
         "strays",     "vms",        "vm_disks",        "vm_nics", "nodes",        "pools",
         "node_pools", "migrations", "migration_disks", "needs",   "jobs",         "steps",
-        "wishes",     "ledger",     "events"};
+        "remains",    "wishes",     "ledger",          "events"};
     for (size_t i = 0; i < COUNT_OF(tables); i++)
         world_sql("DELETE FROM %s", tables[i]);
     world_sql("UPDATE leader SET event_number = 0");
