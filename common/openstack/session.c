@@ -138,16 +138,17 @@ void openstack_forget_token(struct openstack_session *session)
     session->token = NULL;
 }
 
-/* Renewed before its end: a minute, or a tenth of its life where that is shorter. */
+/* Renewed before its end: a minute, or a tenth of its life where that is shorter. Where more is wanted than
+ * Keystone gives, one that is as young as that. */
 static bool is_good(const struct openstack_session *session, uint64_t valid_ms)
 {
     uint64_t life_ms = auth_lifetime_s(session->token_body) * 1000;
     uint64_t margin = life_ms / 10 < TOKEN_MARGIN_MS ? life_ms / 10 : TOKEN_MARGIN_MS;
-    if (valid_ms < life_ms / 2 && valid_ms > margin)
-        margin = valid_ms;
-    else if (valid_ms >= life_ms / 2)
-        margin = life_ms / 2; /* more than Keystone gives: as much as can be had */
-    return clock_mono_ms() + margin < session->expires_ms;
+    if (valid_ms > life_ms - margin)
+        valid_ms = life_ms - margin;
+    if (valid_ms < margin)
+        valid_ms = margin;
+    return clock_mono_ms() + valid_ms < session->expires_ms;
 }
 
 bool openstack_token(struct openstack_session *session, uint64_t valid_ms, const char **ret_token,
