@@ -13,6 +13,9 @@
 #include "common/base/crashpoint.h"
 #include "migration/steps.h"
 
+#define ROUNDS_MOST 3u
+#define ROUND_WAIT_MS 1500u
+
 struct copies {
     struct run *run;
     struct copy_budget *budget;
@@ -221,7 +224,7 @@ static bool finish(struct copying *copy, json_t *state, struct error *err)
     return good && progress_set_step(run->progress, name, state, err);
 }
 
-static bool copy_one(struct copies *all, size_t index, struct error *err)
+static bool copy_once(struct copies *all, size_t index, struct error *err)
 {
     struct copying copy = {.all = all, .index = index};
     json_t *state = json_object();
@@ -232,6 +235,36 @@ static bool copy_one(struct copies *all, size_t index, struct error *err)
     copy_digests_free(copy.digests);
     copy_set_free(copy.done);
     return good || error_prefix(err, "disk %zu", index);
+}
+
+/* Whether it begins anew, after a while: for what the destination says has nothing to do with the disk. */
+static bool may_begin_anew(struct copies *all, size_t index, unsigned round,
+                           const struct error *why)
+{
+    struct run *run = all->run;
+    const struct destination_driver *driver = run->destination_driver;
+    struct error ignored;
+    if (round == ROUNDS_MOST || driver->disk_again == NULL)
+        return false;
+    pthread_mutex_lock(&run->ends);
+    bool again = driver->disk_again(run->destination, index, why);
+    pthread_mutex_unlock(&run->ends);
+    pthread_mutex_lock(&all->mutex);
+    again = again && !all->failed;
+    pthread_mutex_unlock(&all->mutex);
+    if (again)
+        work_note(run->work, "the copy begins anew: %s", why->text);
+    return again && work_wait_ms(run->work, (round - 1) * ROUND_WAIT_MS, &ignored);
+}
+
+static bool copy_one(struct copies *all, size_t index, struct error *err)
+{
+    for (unsigned round = 1;; round++) {
+        if (copy_once(all, index, err))
+            return true;
+        if (!may_begin_anew(all, index, round, err))
+            return false;
+    }
 }
 
 /* A disk that an earlier run has finished: its numbers stand in the journal. */

@@ -92,6 +92,9 @@ struct destination_driver {
                    enum ledger_state *ret_state, struct error *err);
 
     /* Optional. */
+    /* May the copy of this disk begin anew in this run? For what broke and passes by itself or was mended
+     * just now (a token that was refused). Asked after disk_begin, the copy or disk_end failed. */
+    bool (*disk_again)(struct destination *destination, size_t index, const struct error *why);
     /* Removes what older attempts left unused, so that their late deeds fail (design: section 4). */
     bool (*sweep)(struct destination *destination, const struct destination_plan *plan,
                   struct error *err);

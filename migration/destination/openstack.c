@@ -111,6 +111,7 @@ const struct destination_driver openstack_destination = {
     .preflight = driver_preflight,
     .disk_begin = openstack_disk_begin,
     .disk_end = openstack_disk_end,
+    .disk_again = openstack_disk_again,
     .deploy = openstack_deploy,
     .verify = openstack_verify,
     .undo = openstack_undo,

@@ -9,16 +9,19 @@
 #include "common/base/clock.h"
 #include "migration/destination/openstack_inner.h"
 #include "migration/destination/openstack_words.h"
-#include "migration/disk/qcow2.h"
+#include "migration/disk/pack.h"
 
-#define TOKEN_VALID_MS (30u * 60 * 1000) /* wanted at the start of an upload */
-#define SETTLE_MOST_MS (10u * 60 * 1000) /* from the last byte to "active" */
+/* Glance itself looks at a token when a request begins. A store that works in the user's name needs it at the end
+ * of an upload, too (Cinder without an account of its own, Swift with several tenants and no trusts): wanted
+ * is one that outlives an upload at so many bytes a millisecond. */
+#define TOKEN_LEAST_MS (5u * 60 * 1000)
+#define UPLOAD_SLOW 5000u
 #define CONTENT_TYPE "Content-Type: application/octet-stream"
 
 /* -- the upload as a sink ----------------------------------------------------------------------------- */
 
 /* An expired token, a restarted service: it may pass another time. A quota may not. */
-static bool broke(const struct openstack_upload *upload, struct error *err)
+bool openstack_upload_broke(const struct openstack_upload *upload, struct error *err)
 {
     if (err->fault == &FAULT_DENIED || err->fault == &FAULT_NOT_FOUND)
         err->fault = &FAULT_IO;
@@ -30,7 +33,8 @@ static bool broke(const struct openstack_upload *upload, struct error *err)
 static bool feed(void *context, const void *data, size_t length, struct error *err)
 {
     struct openstack_upload *upload = context;
-    return http_upload_write(upload->upload, data, length, err) || broke(upload, err);
+    return http_upload_write(upload->upload, data, length, err) ||
+           openstack_upload_broke(upload, err);
 }
 
 /* A copy that stops does not wait for Glance. */
@@ -59,19 +63,25 @@ static bool may_connect(void *context, const struct sockaddr *address)
            openstack_allows(self->session, url, address);
 }
 
-static bool file_plan(struct openstack *self, const char *id, struct http_plan *ret_plan,
-                      const char *headers[3], struct error *err)
+static void wipe(char **text)
+{
+    secret_wipe(*text, strlen(*text));
+    free(*text);
+}
+
+static bool upload_begin(struct openstack *self, struct openstack_upload *upload, struct error *err)
 {
     const char *base, *token;
     const struct cloud *cloud = &self->link->cloud;
     if (!openstack_endpoint(self->session, "image", &base, err) ||
-        !openstack_token(self->session, TOKEN_VALID_MS, &token, err))
+        !openstack_token(self->session, TOKEN_LEAST_MS + upload->stream_bytes / UPLOAD_SLOW, &token,
+                         err))
         return false;
-    headers[0] = openstack_text(self, "X-Auth-Token: %s", token);
-    headers[1] = CONTENT_TYPE;
-    headers[2] = NULL;
-    *ret_plan = (struct http_plan){
-        .url = openstack_text(self, "%s/images/%s/file", base, id),
+    CLEANUP(xfreep) char *url = xasprintf("%s/images/%s/file", base, upload->image_id);
+    CLEANUP(wipe) char *header = xasprintf("X-Auth-Token: %s", token);
+    const char *const headers[] = {header, CONTENT_TYPE, NULL};
+    const struct http_plan plan = {
+        .url = url,
         .may_connect = may_connect,
         .may_connect_context = self,
         .headers = headers,
@@ -80,8 +90,9 @@ static bool file_plan(struct openstack *self, const char *id, struct http_plan *
         .key = cloud->key,
         .insecure = cloud->insecure,
         .idle_seconds = 120,
+        .answer = &upload->answer,
     };
-    return true;
+    return http_upload_begin(&plan, upload->stream_bytes, &upload->upload, err);
 }
 
 /* -- the image ------------------------------------------------------------------------------------------ */
@@ -100,7 +111,8 @@ static json_t *describe(const struct openstack *self, const struct destination_p
     return image;
 }
 
-static bool image_get(struct openstack *self, const char *id, json_t **ret_image, struct error *err)
+bool openstack_image_get(struct openstack *self, const char *id, json_t **ret_image,
+                         struct error *err)
 {
     CLEANUP(xfreep) char *path = xasprintf("/images/%s", id);
     return openstack_get(self->session, "image", path, NULL, NULL, ret_image, err);
@@ -118,7 +130,7 @@ static bool is_ours_and_empty(struct openstack *self, const char *id, const char
 {
     json_t *image = NULL;
     *ret_is = false;
-    if (!image_get(self, id, &image, err))
+    if (!openstack_image_get(self, id, &image, err))
         return err->fault == &FAULT_NOT_FOUND;
     *ret_is = strcmp(text_of(image, "guts_key"), key) == 0 &&
               strcmp(text_of(image, "guts_migration"), UUID_TEXT(work_owner(self->work))) == 0 &&
@@ -229,12 +241,27 @@ static bool open_stream(struct openstack *self, struct openstack_upload *upload,
 {
     upload->digest = disk_sink_digest_new((struct disk_sink){feed, upload, interrupt});
     struct disk_sink sink = disk_sink_digest_sink(upload->digest);
-    if (!upload->raw)
-        return disk_qcow2_stream_open(disk->from, sink, work_directory(self->work), &disk->disk,
+    const char *directory = work_directory(self->work);
+    if (upload->form == OPENSTACK_FORM_PACKED)
+        return disk_qcow2_repack_open(disk->from, sink, directory, &disk->disk,
+                                      &upload->stream_bytes, err);
+    if (upload->form == OPENSTACK_FORM_PLAIN)
+        return disk_qcow2_stream_open(disk->from, sink, directory, &disk->disk,
                                       &upload->stream_bytes, err);
     disk->disk = disk_raw_stream_new(size_bytes, sink);
     upload->stream_bytes = size_bytes;
     return true;
+}
+
+/* The tables of qcow2 come first: they must be known before a sequential disk is read. Clusters that lie
+ * deflated at the source may stay so: what reads images in a cloud (Nova, Cinder, Glance's own converter) is
+ * qemu (migration/disk/README.md: "Who reads it"). */
+static enum openstack_form form_of(const struct openstack *self, const struct disk *from)
+{
+    if (strcmp(self->choice.image_format, "raw") == 0 || disk_access(from) == DISK_SEQUENTIAL)
+        return OPENSTACK_FORM_RAW;
+    return disk_gives_packs(from) && !self->options.plain ? OPENSTACK_FORM_PACKED
+                                                          : OPENSTACK_FORM_PLAIN;
 }
 
 bool openstack_disk_begin(struct destination *destination, const struct destination_plan *plan,
@@ -244,19 +271,14 @@ bool openstack_disk_begin(struct destination *destination, const struct destinat
     struct openstack *self = (struct openstack *)destination;
     struct openstack_upload *upload = &self->uploads[index];
     struct destination_disk disk = {.from = ret_disk->from, .reads_as_zero = true};
-    struct http_plan http;
-    const char *headers[3];
     openstack_upload_drop(upload);
     if (!openstack_want(self, plan, err))
         return false;
-    /* The tables of qcow2 come first: they must be known before a sequential disk is read. */
-    upload->raw =
-        strcmp(self->choice.image_format, "raw") == 0 || disk_access(disk.from) == DISK_SEQUENTIAL;
-    if (!image_make(self, plan, index, upload->raw, err) ||
+    upload->form = form_of(self, disk.from);
+    if (!image_make(self, plan, index, upload->form == OPENSTACK_FORM_RAW, err) ||
         !open_stream(self, upload, &disk, size_bytes, err))
         return error_prefix(err, "disk %zu", index);
-    if (!file_plan(self, upload->image_id, &http, headers, err) ||
-        !http_upload_begin(&http, upload->stream_bytes, &upload->upload, err)) {
+    if (!upload_begin(self, upload, err)) {
         disk_close(disk.disk);
         return false;
     }
@@ -264,133 +286,16 @@ bool openstack_disk_begin(struct destination *destination, const struct destinat
     return true;
 }
 
-/* -- end ------------------------------------------------------------------------------------------------------- */
+/* -- once more ---------------------------------------------------------------------------------------------- */
 
-static bool await_active(struct openstack *self, const char *id, json_t **ret_image,
-                         struct error *err)
-{
-    uint64_t until_ms = clock_mono_ms() + SETTLE_MOST_MS;
-    for (unsigned i = 0; clock_mono_ms() < until_ms; i++) {
-        json_t *image = NULL;
-        if (!image_get(self, id, &image, err))
-            return false;
-        const char *status = text_of(image, "status");
-        if (strcmp(status, "active") == 0) {
-            *ret_image = image;
-            return true;
-        }
-        bool waits = strcmp(status, "saving") == 0 || strcmp(status, "importing") == 0 ||
-                     strcmp(status, "uploading") == 0;
-        if (!waits) {
-            error_set(err, &FAULT_IO, "image %s became \"%s\" instead of \"active\"", id, status);
-            json_decref(image);
-            return false;
-        }
-        json_decref(image);
-        if (!work_wait_ms(self->work, i < 10 ? 200 : 2000, err))
-            return false;
-    }
-    return error_set(err, &FAULT_TIMEOUT, "image %s did not become active", id);
-}
-
-/* Transport: what was sent is what Glance holds. */
-static bool compare(const struct openstack_upload *upload, const json_t *image, const char *digest,
-                    json_t *evidence, struct error *err)
-{
-    const char *algorithm = text_of(image, "os_hash_algo"), *hash = text_of(image, "os_hash_value");
-    uint64_t size = (uint64_t)json_integer_value(json_object_get(image, "size"));
-    json_object_set_new(evidence, "image", json_string(upload->image_id));
-    json_object_set_new(evidence, "format", json_string(upload->raw ? "raw" : "qcow2"));
-    json_object_set_new(evidence, "stream_bytes", json_integer((json_int_t)upload->stream_bytes));
-    json_object_set_new(evidence, "sha512", json_string(digest));
-    json_object_set_new(evidence, "os_hash_algo", json_string(algorithm));
-    json_object_set_new(evidence, "os_hash_value", json_string(hash));
-    if (size != upload->stream_bytes)
-        return error_set(err, &FAULT_DIGEST_MISMATCH, "image %s has %llu bytes, %llu were sent",
-                         upload->image_id, (unsigned long long)size,
-                         (unsigned long long)upload->stream_bytes);
-    if (strcmp(algorithm, "sha512") == 0 && strcmp(hash, digest) != 0)
-        return error_set(err, &FAULT_DIGEST_MISMATCH,
-                         "image %s: Glance's sha512 is not that of what was sent",
-                         upload->image_id);
-    return true;
-}
-
-/* The read back may outlive its token. */
-struct renewal {
-    struct openstack *self;
-    const char *headers[2];
-};
-
-static const char *const *renew(void *context)
-{
-    struct renewal *renewal = context;
-    struct openstack *self = renewal->self;
-    const char *token;
-    struct error ignored;
-    openstack_forget_token(self->session);
-    if (!openstack_token(self->session, TOKEN_VALID_MS, &token, &ignored))
-        return NULL;
-    renewal->headers[0] = openstack_text(self, "X-Auth-Token: %s", token);
-    return renewal->headers;
-}
-
-/* Glance's bytes, read by none of the code that wrote them. */
-static bool open_reader(struct openstack *self, const struct openstack_upload *upload,
-                        struct renewal *renewal, struct disk **ret_disk, struct error *err)
-{
-    struct http_plan plan;
-    const char *headers[3];
-    struct disk *file = NULL;
-    if (!file_plan(self, upload->image_id, &plan, headers, err))
-        return false;
-    headers[1] = NULL; /* it has no body */
-    plan.renew = renew;
-    plan.renew_context = renewal;
-    if (!disk_http_pull_open(&plan, &file, err))
-        return false;
-    if (!upload->raw)
-        return disk_qcow2_read_open(file, ret_disk, err);
-    *ret_disk = file;
-    return true;
-}
-
-/* An answer that was lost on its way may have been a good one: the image tells. */
-static bool end_upload(struct openstack_upload *upload, struct error *err)
-{
-    struct http_upload *request = upload->upload;
-    upload->upload = NULL;
-    return http_upload_end(request, err) || err->fault == &FAULT_UNCERTAIN || broke(upload, err);
-}
-
-bool openstack_disk_end(struct destination *destination, const struct destination_plan *plan,
-                        size_t index, const struct copy_digests *digests,
-                        struct copy_control *control, json_t *evidence, struct error *err)
+/* Glance looks at a token when an upload begins, and refuses it before a byte is taken: another token may
+ * pass. */
+bool openstack_disk_again(struct destination *destination, size_t index, const struct error *why)
 {
     struct openstack *self = (struct openstack *)destination;
-    struct openstack_upload *upload = &self->uploads[index];
-    char digest[DISK_SINK_DIGEST_TEXT_SIZE], content[COPY_DIGEST_TEXT_SIZE];
-    json_t *image = NULL;
-    if (!openstack_want(self, plan, err) || !end_upload(upload, err))
+    if (self->uploads[index].answer.status != 401)
         return false;
-    disk_sink_digest_text(upload->digest, digest);
-    bool good = await_active(self, upload->image_id, &image, err) &&
-                compare(upload, image, digest, evidence, err);
-    json_decref(image);
-    if (!good)
-        return false;
-    if (self->options.verify_content) {
-        struct renewal renewal = {.self = self};
-        CLEANUP(disk_closep) struct disk *disk = NULL;
-        if (!open_reader(self, upload, &renewal, &disk, err) ||
-            !copy_verify(disk, digests, control, err))
-            return error_prefix(err, "image %s, read again", upload->image_id);
-        json_object_set_new(evidence, "reader", json_string("Glance, and a reader of qcow2"));
-    }
-    copy_digests_text(digests, content);
-    json_object_set_new(evidence, self->options.verify_content ? "content" : "sent",
-                        json_string(content));
-    openstack_upload_drop(upload);
+    openstack_forget_token(self->session);
     return true;
 }
 

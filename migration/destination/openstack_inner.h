@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Between the files of the destination "openstack"; for them only. openstack.c: the driver; _image.c:
- * disks as images, and their proof; _volume.c, _port.c, _server.c: one kind of thing each; _deploy.c:
+ * disks as images; _proof.c: that they arrived; _volume.c, _port.c, _server.c: one kind of thing each; _deploy.c:
  * the machine out of them; _marks.c: finding and removing what carries a mark.
  *
  * Every kind is named by a key that follows from the migration, the attempt and its place in the vm:
@@ -28,12 +28,18 @@
 #define OPENSTACK_KEY_SIZE 64
 
 /* Of one disk while its image is made. */
+enum openstack_form {
+    OPENSTACK_FORM_RAW,
+    OPENSTACK_FORM_PLAIN,  /* qcow2 */
+    OPENSTACK_FORM_PACKED, /* qcow2 with the source's own deflated blocks */
+};
 struct openstack_upload {
     struct http_upload *upload;
+    struct http_answer answer; /* to a request that broke */
     struct disk_sink_digest *digest;
     char image_id[UUID_TEXT_SIZE];
     uint64_t stream_bytes;
-    bool raw;
+    enum openstack_form form;
 };
 struct openstack {
     struct destination destination;
@@ -84,7 +90,7 @@ struct openstack_deed {
 bool openstack_do(struct openstack *self, const struct openstack_deed *deed, const char **ret_id,
                   struct error *err) MUST_CHECK;
 
-/* -- images (openstack_image.c) --------------------------------------------------------------------- */
+/* -- images (openstack_image.c; openstack_proof.c: disk_end) ----------------------------------------- */
 bool openstack_disk_begin(struct destination *destination, const struct destination_plan *plan,
                           size_t index, uint64_t size_bytes, struct destination_disk *ret_disk,
                           struct error *err);
@@ -96,6 +102,10 @@ const struct ledger_entry *openstack_image_entry(const struct openstack *self, s
 bool openstack_image_delete(struct openstack *self, const char *id, bool *ret_found,
                             struct error *err) MUST_CHECK;
 void openstack_upload_drop(struct openstack_upload *upload);
+bool openstack_upload_broke(const struct openstack_upload *upload, struct error *err);
+bool openstack_disk_again(struct destination *destination, size_t index, const struct error *why);
+bool openstack_image_get(struct openstack *self, const char *id, json_t **ret_image,
+                         struct error *err) MUST_CHECK;
 
 /* -- volumes (openstack_volume.c) -------------------------------------------------------------------- */
 struct openstack_volume_plan {

@@ -12,7 +12,7 @@
 #include "migration/setting.h"
 #include "proto/vm.h"
 
-#define OPENSTACK_OPTION_COUNT 29
+#define OPENSTACK_OPTION_COUNT 30
 extern const struct setting openstack_options[OPENSTACK_OPTION_COUNT];
 
 #define OPENSTACK_EXTRA_VOLUMES_MOST 32
@@ -37,6 +37,7 @@ struct openstack_options {
     bool keep_mac;
     bool boot_from_volume;
     enum openstack_image_format image_format;
+    bool plain;              /* no compressed clusters in qcow2 */
     const char *volume_type; /* NULL: the cloud's */
     const struct openstack_disk_type *disk_types;
     size_t disk_type_count;

@@ -7,6 +7,7 @@
 
 #include "migration/disk/disk.h"
 #include "migration/disk/qcow2.h"
+#include "migration/openstack/glance_disk.h"
 #include "migration/source/openstack_inner.h"
 #include "migration/source/openstack_vm.h"
 #include "proto/fault.h"
@@ -297,10 +298,11 @@ bool openstack_export_disk(struct source_export *session, size_t index, struct d
     struct openstack_export *export = (struct openstack_export *)session;
     struct openstack_source *self = (struct openstack_source *)session->source;
     const char *image_id = export->disks[index].image_id;
+    const struct glance_disk_plan plan = {
+        .link = self->link, .mutex = &self->mutex, .image_id = image_id, .random = true};
     bool raw;
     struct disk *bytes;
-    if (!image_format(self, image_id, &raw, err) ||
-        !openstack_image_open(self, image_id, &bytes, err))
+    if (!image_format(self, image_id, &raw, err) || !glance_disk_open(&plan, &bytes, err))
         return false;
     if (raw) {
         *ret_disk = bytes;

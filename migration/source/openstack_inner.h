@@ -2,11 +2,10 @@
  *
  * Between the files of the source "openstack"; for them only. openstack.c: the driver and its lists;
  * _power.c: stopped, started again; _thing.c: what is made in the cloud for the time of the move, its
- * marks and its end; _export.c: from a stopped server to images that can be downloaded; _disk.c: reading
- * one.
+ * marks and its end; _export.c: from a stopped server to images that can be downloaded.
  *
- * A volume in use cannot be read: a snapshot of it becomes a volume, that an image, and the image is read
- * by ranges. A root disk on a hypervisor becomes an image by Nova. Each of these things has one name,
+ * A volume in use cannot be read: a snapshot of it becomes a volume, that an image, and the image is read. A
+ * root disk on a hypervisor becomes an image by Nova. Each of these things has one name,
  * "guts-export-<migration>-<attempt>-disk<number>-<round>", by which it is found again. A late double of a
  * former attempt has that attempt's name: the settle check and the listing of marks remove it.
  *
@@ -90,10 +89,5 @@ bool openstack_export_disk(struct source_export *session, size_t index, struct d
                            struct error *err);
 bool openstack_export_check(struct source_export *session, struct error *err);
 void openstack_export_end(struct source_export *session);
-
-/* -- openstack_disk.c ------------------------------------------------------------------------------------- */
-/* An image's bytes, read by ranges with a token that is renewed. */
-bool openstack_image_open(struct openstack_source *self, const char *image_id,
-                          struct disk **ret_disk, struct error *err) MUST_CHECK;
 
 #endif
