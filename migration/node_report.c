@@ -267,6 +267,25 @@ static bool hears_answers(const struct node *node)
     return stats.consuming;
 }
 
+/* In parts where it must be; a full one that did not go out whole is told again. */
+static bool send_report(struct node *node, Guts__V1__NodeReport *report, uint64_t now_ms,
+                        struct arena *arena)
+{
+    size_t count;
+    Guts__V1__NodeReport **parts = report_split(report, arena, &count);
+    uint64_t expires = node->lease_ms ? node->lease_ms : node->plan.node->report_expiry_ms;
+    node->report_number = report->number;
+    node->report_soon = false;
+    for (size_t i = 0; i < count; i++) {
+        lease_clock_sent(&node->sent, parts[i]->number, now_ms);
+        if (!publish(node, TOPOLOGY_SCHEDULER, MESSAGE_NODE_REPORT, &parts[i]->base, false, expires,
+                     0))
+            return false;
+        metric_add(&metric_reports, 1);
+    }
+    return true;
+}
+
 void node_report(struct node *node, uint64_t now_ms)
 {
     node->reported_ms = now_ms;
@@ -283,14 +302,8 @@ void node_report(struct node *node, uint64_t now_ms)
     report.jobs = arena_calloc(arena, node->job_count + 1, sizeof(*report.jobs));
     for (size_t i = 0; i < node->job_count; i++)
         report.jobs[report.n_jobs++] = put_job(node->jobs[i], node->full, report.number, arena);
-    report_trim(&report);
-    uint64_t expires = node->lease_ms ? node->lease_ms : node->plan.node->report_expiry_ms;
-    lease_clock_sent(&node->sent, report.number, now_ms);
-    node->report_soon = false;
-    if (!publish(node, TOPOLOGY_SCHEDULER, MESSAGE_NODE_REPORT, &report.base, false, expires, 0))
-        return;
-    node->full = false;
-    metric_add(&metric_reports, 1);
+    if (send_report(node, &report, now_ms, arena))
+        node->full = false;
 }
 
 /* -- single messages --------------------------------------------------------------------------------------------- */

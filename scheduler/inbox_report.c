@@ -223,7 +223,7 @@ static void settle_restored(struct tick *tick, const struct uuid *owner)
     tick_touch_migration(tick, migration);
 }
 
-/* Ledger copies: of full reports, after this scheduler asked for them. */
+/* Ledger copies: of full reports and their parts, after this scheduler asked for them. */
 static bool restore_ledger(struct tick *tick, const Guts__V1__JobReport *report,
                            const struct job *job, bool is_ours, const struct token *token,
                            struct error *err)
@@ -255,7 +255,7 @@ static bool restore_ledger(struct tick *tick, const Guts__V1__JobReport *report,
 
 /* What the scheduler wants of one job that a report named. */
 static bool judge_job(struct tick *tick, struct node *node, const Guts__V1__JobReport *report,
-                      bool is_full, enum wanted *ret_wanted, struct error *err)
+                      enum wanted *ret_wanted, struct error *err)
 {
     struct token token;
     bool is_stored = false;
@@ -265,7 +265,7 @@ static bool judge_job(struct tick *tick, struct node *node, const Guts__V1__JobR
     struct job *job = map_find(&tick->picture->jobs, &token.job);
     bool is_ours = job != NULL && job->node == node && job->fact.attempt == token.attempt;
     *ret_wanted = WANTED_FENCED;
-    if (is_full && !restore_ledger(tick, report, job, is_ours, &token, err))
+    if (!restore_ledger(tick, report, job, is_ours, &token, err))
         return false;
     /* It takes its journal away when it is told to let go: first it declares what stands in it. */
     if (!is_ours && !node->is_told) {
@@ -365,7 +365,7 @@ static void answer(struct tick *tick, const struct node *node, const Guts__V1__N
     message.lease_ms = tick->scheduler->settings->lease_ms;
     message.n_jobs = report->n_jobs;
     message.jobs = renewals;
-    message.declare_again = !node->is_told;
+    message.declare_again = !node->is_told && node->parts == 0;
     message.drain = strcmp(node->state, "enabled") != 0;
     message.term = tick->scheduler->term;
     tick_send_node(tick, node->name, MESSAGE_LEASE_RENEW, &message.base, false, 0);
@@ -385,7 +385,7 @@ static bool take_jobs(struct tick *tick, struct node *node, const Guts__V1__Node
     node->stale_jobs = 0;
     for (size_t i = 0; i < report->n_jobs; i++) {
         enum wanted wanted = WANTED_FENCED;
-        if (!judge_job(tick, node, report->jobs[i], report->full, &wanted, err))
+        if (!judge_job(tick, node, report->jobs[i], &wanted, err))
             return false;
         renewals[i] = renew_to(tick->arena, report->jobs[i]->token, wanted);
     }
@@ -393,6 +393,16 @@ static bool take_jobs(struct tick *tick, struct node *node, const Guts__V1__Node
     if (had_stale && !node->has_stale)
         picture_node_gained(tick->picture, node);
     return true;
+}
+
+/* A node has told all with a whole report, or with the last of parts of which none was lost: they follow
+ * each other without a gap. */
+static void count_parts(struct node *node, const Guts__V1__NodeReport *report)
+{
+    bool goes_on = report->part == node->parts + 1 && report->number == node->report_number + 1;
+    bool is_whole = report->full && (report->part == 0 || goes_on);
+    node->is_told = node->is_told || is_whole;
+    node->parts = report->part == 1 || (goes_on && !report->full) ? report->part : 0;
 }
 
 bool inbox_apply_report(struct tick *tick, const Guts__V1__NodeReport *report, struct error *err)
@@ -418,9 +428,9 @@ bool inbox_apply_report(struct tick *tick, const Guts__V1__NodeReport *report, s
     struct node *node = greet_node(tick, &id, report);
     set_node(tick, node, report);
     node->up = true;
+    count_parts(node, report);
     node->report_number = report->number;
     node->seen_at = tick->now_us;
-    node->is_told = node->is_told || report->full;
     picture_node_heard(tick->picture, node, tick->now_ms);
     tick_saw_node(tick, node);
     if (report->full)

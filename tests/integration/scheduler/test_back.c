@@ -100,6 +100,57 @@ static void a_lost_attempt_is_declared_before_it_is_fenced(void **state)
     assert_int_equal(job->ledger_count, 1);
 }
 
+/* The next part of a full report, and the answer to it. */
+static void tell_part(uint32_t part, bool is_last)
+{
+    one.part = part;
+    world_node_report(&one, is_last);
+    world_turn(&world, 1);
+    world_node_take(&one);
+}
+
+static struct uuid begin_and_lose(const char *copy)
+{
+    struct world_job *job;
+    struct uuid id = begin_migration("rollback", &job);
+    job->copy = copy;
+    lose_assignment("PENDING");
+    return id;
+}
+
+static void a_full_report_may_come_in_parts(void **state)
+{
+    struct uuid id = begin_and_lose("disk-0");
+    tell_part(1, false);
+    assert_int_equal(world_number(&world, "SELECT attempt FROM ledger WHERE owner_id = ?", &id), 1);
+    assert_false(one.declare_again);
+    tell_part(2, false);
+    assert_int_equal(one.job_count, 1); /* it lets go only when it has told all */
+    tell_part(3, true);
+    assert_int_equal(one.job_count, 0);
+    assert_false(one.declare_again);
+}
+
+static void a_full_report_of_which_a_part_was_lost_is_asked_for_again(void **state)
+{
+    struct uuid id = begin_and_lose("disk-0");
+    one.report++; /* the first, which held the copy */
+    tell_part(2, false);
+    assert_true(one.declare_again);
+    tell_part(3, true);
+    assert_true(one.declare_again);
+    assert_int_equal(one.job_count, 1);
+    assert_int_equal(world_number(&world, "SELECT COUNT(*) FROM ledger", NULL), 0);
+    tell_part(1, false);
+    one.report++; /* one in the middle */
+    tell_part(3, true);
+    assert_true(one.declare_again);
+    assert_int_equal(one.job_count, 1);
+    tell_part(0, true);
+    assert_int_equal(one.job_count, 0);
+    assert_int_equal(world_number(&world, "SELECT attempt FROM ledger WHERE owner_id = ?", &id), 1);
+}
+
 static void nothing_is_given_before_nodes_have_declared_and_no_number_twice(void **state)
 {
     struct world_job *job;
@@ -182,6 +233,8 @@ int main(void)
         TEST(a_copy_of_an_attempt_that_is_known_restores_nothing),
         TEST(a_copy_of_an_attempt_that_the_database_lost_is_restored),
         TEST(a_lost_attempt_is_declared_before_it_is_fenced),
+        TEST(a_full_report_may_come_in_parts),
+        TEST(a_full_report_of_which_a_part_was_lost_is_asked_for_again),
         TEST(nothing_is_given_before_nodes_have_declared_and_no_number_twice),
         TEST(what_a_lost_attempt_made_for_a_cancelled_migration_is_taken_back),
         TEST(a_result_waits_for_the_ledger_that_the_database_lost),

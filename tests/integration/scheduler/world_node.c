@@ -149,7 +149,8 @@ void world_node_report(struct world_node *node, bool is_full)
     report.name = node->name;
     report.instance = node->instance;
     report.number = ++node->report;
-    report.full = is_full || node->declare_again;
+    report.full = is_full || (node->declare_again && node->part == 0);
+    report.part = node->part;
     report.source_drivers = report.destination_drivers = drivers;
     report.n_source_drivers = report.n_destination_drivers = 1;
     report.pools = pools;
@@ -159,8 +160,8 @@ void world_node_report(struct world_node *node, bool is_full)
     report.jobs = arena_calloc(arena, node->job_count + 1, sizeof *report.jobs);
     for (size_t i = 0; i < node->job_count; i++)
         report.jobs[i] = job_report(arena, &node->jobs[i]);
-    for (size_t i = 0; report.full && i < node->job_count; i++)
-        if (node->jobs[i].copy != NULL)
+    for (size_t i = 0; (report.full || report.part > 0) && i < node->job_count; i++)
+        if (node->jobs[i].copy != NULL && (report.part == 0 || report.part == i + 1))
             put_copy(arena, &node->jobs[i], report.jobs[i]);
     send(node, TOPOLOGY_SCHEDULER, MESSAGE_NODE_REPORT, &report.base);
 }

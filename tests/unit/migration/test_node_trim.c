@@ -101,6 +101,79 @@ static void progress_goes_last_and_every_job_stays_named(void **state)
     assert_int_equal(report.n_jobs, JOBS);
 }
 
+/* -- parts ------------------------------------------------------------------------------------------- */
+
+#define ENTRIES 30 /* of each job */
+#define PRIOR_BYTES 4000
+
+static void report_fill_ledgers(Guts__V1__NodeReport *report, size_t entries)
+{
+    report_fill(report, 1000, 100);
+    report->full = true;
+    report->number = 7;
+    report->n_drivers = 1;
+    report->drivers = arena_calloc(arena, 1, sizeof(*report->drivers));
+    report->drivers[0] = arena_alloc(arena, sizeof(**report->drivers));
+    guts__v1__driver_declaration__init(report->drivers[0]);
+    for (size_t i = 0; i < JOBS; i++) {
+        Guts__V1__JobReport *job = report->jobs[i];
+        job->ledger = arena_calloc(arena, entries + 1, sizeof(*job->ledger));
+        for (; job->n_ledger < entries; job->n_ledger++) {
+            job->ledger[job->n_ledger] = arena_alloc(arena, sizeof(**job->ledger));
+            guts__v1__ledger_entry__init(job->ledger[job->n_ledger]);
+            job->ledger[job->n_ledger]->order = (uint32_t)(i * entries + job->n_ledger + 1);
+            job->ledger[job->n_ledger]->prior_json = text_of(PRIOR_BYTES);
+        }
+    }
+}
+
+/* Counts each entry that a part tells. */
+static void count_entries(const Guts__V1__NodeReport *part, unsigned *told, size_t entries)
+{
+    for (size_t i = 0; i < part->n_jobs; i++)
+        for (size_t k = 0; k < part->jobs[i]->n_ledger; k++) {
+            uint32_t order = part->jobs[i]->ledger[k]->order;
+            assert_int_equal((order - 1) / entries, i);
+            told[order - 1]++;
+        }
+}
+
+static void a_full_report_that_is_too_large_tells_every_ledger_copy_in_parts(void **state)
+{
+    Guts__V1__NodeReport report;
+    unsigned told[JOBS * ENTRIES] = {0};
+    size_t count;
+    report_fill_ledgers(&report, ENTRIES);
+    Guts__V1__NodeReport **parts = report_split(&report, arena, &count);
+    assert_in_range(count, 5, 8); /* 4.8 MB */
+    for (size_t i = 0; i < count; i++) {
+        assert_true(codec_packed_bytes(&parts[i]->base) <= BUS_MESSAGE_MOST_BYTES);
+        assert_int_equal(parts[i]->number, 7 + i);
+        assert_int_equal(parts[i]->part, i + 1);
+        assert_int_equal(parts[i]->full, i + 1 == count);
+        assert_int_equal(parts[i]->n_jobs, JOBS);
+        count_entries(parts[i], told, ENTRIES);
+    }
+    for (size_t i = 0; i < COUNT_OF(told); i++)
+        assert_int_equal(told[i], 1);
+    assert_ptr_equal(parts[count - 1], &report);
+    assert_int_equal(report.n_drivers, 1);
+    for (size_t i = 0; i < JOBS; i++)
+        assert_true(report.jobs[i]->result && report.jobs[i]->n_notes == 1);
+}
+
+static void a_full_report_that_fits_has_no_parts(void **state)
+{
+    Guts__V1__NodeReport report;
+    size_t count;
+    report_fill_ledgers(&report, 2);
+    assert_ptr_equal(report_split(&report, arena, &count)[0], &report);
+    assert_int_equal(count, 1);
+    assert_int_equal(report.part, 0);
+    assert_int_equal(report.number, 7);
+    assert_int_equal(report.jobs[0]->n_ledger, 2);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -109,6 +182,8 @@ int main(void)
         TEST(a_report_that_fits_stays_whole),
         TEST(many_large_results_are_told_by_turns),
         TEST(progress_goes_last_and_every_job_stays_named),
+        TEST(a_full_report_that_is_too_large_tells_every_ledger_copy_in_parts),
+        TEST(a_full_report_that_fits_has_no_parts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
