@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "common/store/node_view.h"
+#include "api/node.h"
 
 #include <string.h>
 
@@ -104,16 +104,21 @@ bool node_list_serve(struct call *call, struct error *err)
     return true;
 }
 
-static bool node_named(struct call *call, struct node_view *ret_node, struct error *err)
+bool node_named(struct call *call, const char *name_or_id, struct node_view *ret_node,
+                struct error *err)
+{
+    struct uuid id;
+    if (!uuid_parse(name_or_id, &id) && !topology_node_name_is_valid(name_or_id))
+        return error_set(err, &FAULT_NOT_FOUND, "there is no such node");
+    return node_view_find(call->store, call->arena, name_or_id, ret_node, err);
+}
+
+/* The one in the path, of a call without a query. */
+static bool get_node(struct call *call, struct node_view *ret_node, struct error *err)
 {
     static const char *const allowed[] = {NULL};
     call_query_allow(call, allowed);
-    if (!call_sound(call, err))
-        return false;
-    struct uuid id;
-    if (!uuid_parse(call->params[0], &id) && !topology_node_name_is_valid(call->params[0]))
-        return error_set(err, &FAULT_NOT_FOUND, "there is no such node");
-    return node_view_find(call->store, call->arena, call->params[0], ret_node, err);
+    return call_sound(call, err) && node_named(call, call->params[0], ret_node, err);
 }
 
 /* Jobs of other projects are nobody's business. */
@@ -131,7 +136,7 @@ bool node_show_serve(struct call *call, struct error *err)
     struct node_view node;
     struct node_job_view *jobs = NULL;
     size_t count = 0;
-    if (!node_named(call, &node, err) ||
+    if (!get_node(call, &node, err) ||
         !node_view_jobs(call->store, call->arena, &node.id, &jobs, &count, err))
         return false;
     struct writer *writer = call_json(call, 200);
@@ -161,7 +166,7 @@ bool node_act_serve(struct call *call, struct error *err)
         return false;
     const char *reason = reader_text(reader, "reason", READER_OPTIONAL, 0, 1024);
     reader_finish(reader);
-    return node_named(call, &node, err) &&
+    return get_node(call, &node, err) &&
            wish_answer(call, verbs[call->route->argument], OWNER_NODE, &node.id,
                        call->identity.project, reason_json(call, reason), err);
 }

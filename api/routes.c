@@ -61,6 +61,8 @@ const struct route routes[] = {
     {POST, "/v1/nodes/{node}/enable", ADMIN, node_act_serve, NODE_ENABLE},
     {POST, "/v1/nodes/{node}/drain", ADMIN, node_act_serve, NODE_DRAIN},
     {POST, "/v1/nodes/{node}/disable", ADMIN, node_act_serve, NODE_DISABLE},
+    {POST, "/v1/nodes/{node}/gc", ADMIN, node_gc_serve, 0},
+    {GET, "/v1/nodes/{node}/strays", ADMIN, node_stray_list_serve, 0},
     {GET, "/v1/services", READER, service_list_serve, 0},
 
     {GET, "/", ANYBODY, root_serve, 0},

@@ -26,6 +26,8 @@ bool endpoint_refresh_serve(struct call *call, struct error *err) MUST_CHECK;
 bool catalogue_list_serve(struct call *call, struct error *err) MUST_CHECK;
 /* stray.c; argument: enum end */
 bool stray_list_serve(struct call *call, struct error *err) MUST_CHECK;
+bool node_stray_list_serve(struct call *call, struct error *err) MUST_CHECK;
+bool node_gc_serve(struct call *call, struct error *err) MUST_CHECK;
 bool endpoint_gc_serve(struct call *call, struct error *err) MUST_CHECK;
 /* vm.c */
 bool vm_list_serve(struct call *call, struct error *err) MUST_CHECK;

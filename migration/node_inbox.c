@@ -283,6 +283,8 @@ static void receive_control(struct node *node, const Guts__V1__NodeControl *cont
 {
     if (control->declare_again)
         node->full = node->report_soon = true;
+    if (control->look.len > 0)
+        node_look(node, control);
     codec_fault(control->refused, &node->refused);
     if (!node->refused.fault)
         return;

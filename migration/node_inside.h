@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What node.c, node_inbox.c and node_report.c share. Nobody else includes it.
+ * What node.c, node_inbox.c, node_left.c and node_report.c share. Nobody else includes it.
  */
 #ifndef GUTS_MIGRATION_NODE_INSIDE_H
 #define GUTS_MIGRATION_NODE_INSIDE_H
@@ -32,6 +32,7 @@ struct node {
     bool full; /* the next report declares everything */
     bool draining;
     uint64_t lease_ms;    /* 0: not told yet */
+    struct uuid look;     /* the next report tells what is left in conversion spaces; nil: no */
     struct error refused; /* fault NULL: we may work */
     uint64_t refused_until_ms;
 };
@@ -53,6 +54,10 @@ void node_tell_finished(struct node *node, struct held *held);
 void node_pass_frame(struct node *node, struct held *held, enum channel_kind kind, const void *data,
                      size_t length);
 void node_take_fate(struct node *node, uint64_t cookie, enum bus_fate fate);
+/* node_left.c */
+#define NODE_LEFT_MOST 256 /* in one report */
+void node_look(struct node *node, const Guts__V1__NodeControl *control);
+void node_put_left(const struct node *node, struct arena *arena, Guts__V1__NodeReport *report);
 /* node.c */
 struct held *node_find(const struct node *node, const struct uuid *job);
 void node_add(struct node *node, struct held *take_held);

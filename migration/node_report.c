@@ -299,11 +299,14 @@ void node_report(struct node *node, uint64_t now_ms)
     put_self(node, arena, &report);
     if (node->full)
         put_declarations(arena, &report);
+    node_put_left(node, arena, &report);
     report.jobs = arena_calloc(arena, node->job_count + 1, sizeof(*report.jobs));
     for (size_t i = 0; i < node->job_count; i++)
         report.jobs[report.n_jobs++] = put_job(node->jobs[i], node->full, report.number, arena);
-    if (send_report(node, &report, now_ms, arena))
-        node->full = false;
+    if (!send_report(node, &report, now_ms, arena))
+        return;
+    node->full = false;
+    node->look = (struct uuid){0};
 }
 
 /* -- single messages --------------------------------------------------------------------------------------------- */

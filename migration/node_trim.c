@@ -34,6 +34,7 @@ void report_trim(Guts__V1__NodeReport *report)
     if (fits(report))
         return;
     log_warn("report_too_large", "parts of it are told another time");
+    report->n_left = report->look.len = 0; /* it is asked again */
     if (!drop_until_it_fits(report, drop_result) && !drop_until_it_fits(report, drop_progress))
         log_error("report_too_large", "%zu jobs are too many for one report", report->n_jobs);
 }
@@ -48,7 +49,7 @@ static Guts__V1__NodeReport *start_part(const Guts__V1__NodeReport *report, stru
 {
     Guts__V1__NodeReport *part = arena_memdup(arena, report, sizeof(*report));
     part->full = false;
-    part->n_drivers = 0;
+    part->n_drivers = part->n_left = part->look.len = 0;
     part->jobs = arena_calloc(arena, report->n_jobs + 1, sizeof(*part->jobs));
     for (size_t i = 0; i < report->n_jobs; i++) {
         part->jobs[i] = arena_memdup(arena, report->jobs[i], sizeof(**part->jobs));

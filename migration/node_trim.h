@@ -12,7 +12,7 @@
 #include "common/base/memory.h"
 #include "proto/guts.pb-c.h"
 
-/* First results go, then steps, disks and notes, each from as many jobs as it takes; which jobs, turns
+/* First goes what lies in conversion spaces, then results, then steps, disks and notes, each from as many jobs as it takes; which jobs, turns
  * with the report's number, so that all are told in time. Ledger copies stay. */
 void report_trim(Guts__V1__NodeReport *report);
 

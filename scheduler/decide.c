@@ -67,6 +67,11 @@ bool decide_is_stray(const struct stray_view *view)
     return lifecycle_is_resting(view->state) && !view->has_job && !view->in_ledger;
 }
 
+bool decide_is_left(const struct left_view *view)
+{
+    return !view->is_current && (view->is_tellers || !view->is_up);
+}
+
 uint64_t decide_backoff_ms(uint32_t retries, uint64_t first_ms, uint64_t most_ms)
 {
     uint64_t bound = first_ms;

@@ -71,4 +71,13 @@ struct stray_view {
 };
 bool decide_is_stray(const struct stray_view *view);
 
+/* Whether a job's directory, which the node that tells of it does not hold, may be removed: its job went
+ * on elsewhere or ended, and no other node that lives has it. */
+struct left_view {
+    bool is_current; /* it is of the attempt that counts */
+    bool is_tellers; /* it stands under the name of the node that tells */
+    bool is_up;      /* the node of that name lives */
+};
+bool decide_is_left(const struct left_view *view);
+
 #endif

@@ -68,7 +68,7 @@ bool gc_take_page(struct tick *tick, const struct job *job, const Guts__V1__Cata
 
 /* -- asking for removal ------------------------------------------------------------------------------------ */
 
-static bool asks_to_remove(const struct wish_due *wish)
+bool gc_asks_to_remove(const struct wish_due *wish)
 {
     json_t *arguments =
         wish->arguments_json == NULL ? NULL : json_loads(wish->arguments_json, 0, NULL);
@@ -101,7 +101,7 @@ bool gc_request(struct tick *tick, const struct wish_due *wish, const char **ret
 {
     struct stray *strays;
     size_t count;
-    if (!asks_to_remove(wish)) {
+    if (!gc_asks_to_remove(wish)) {
         *ret_request_json = NULL;
         return true;
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Strays: what a node's look at one end lists is judged here, against migrations and ledgers. Strays
- * are stored and shown; a second wish removes what was shown.
+ * Strays: what a node's look at one end, or into its conversion spaces, lists is judged here, against
+ * migrations, ledgers and jobs. Strays are stored and shown; a second wish removes what was shown.
  *
  * Threads: the scheduler's one.
  */
@@ -18,5 +18,12 @@ bool gc_take_page(struct tick *tick, const struct job *job, const Guts__V1__Cata
  * the wish asks for that. */
 bool gc_request(struct tick *tick, const struct wish_due *wish, const char **ret_request_json,
                 struct error *err) MUST_CHECK;
+bool gc_asks_to_remove(const struct wish_due *wish);
+
+/* Conversion spaces (gc_space.c): a node that answers; then a wish, which is asked of its node until an
+ * answer to it has come. */
+void gc_take_left(struct tick *tick, struct node *node, const Guts__V1__NodeReport *report);
+bool gc_ask_node(struct tick *tick, struct node *node, const struct wish_due *wish,
+                 bool *ret_answered, struct error *err) MUST_CHECK;
 
 #endif

@@ -12,6 +12,7 @@
 #include "scheduler/due.h"
 #include "scheduler/fence.h"
 #include "scheduler/gauge.h"
+#include "scheduler/gc.h"
 #include "scheduler/inbox.h"
 #include "scheduler/intern.h"
 #include "scheduler/node_life.h"
@@ -435,6 +436,7 @@ bool inbox_apply_report(struct tick *tick, const Guts__V1__NodeReport *report, s
     tick_saw_node(tick, node);
     if (report->full)
         inbox_apply_drivers(tick, report);
+    gc_take_left(tick, node, report);
     Guts__V1__JobRenew **renewals =
         arena_calloc(tick->arena, report->n_jobs + 1, sizeof(Guts__V1__JobRenew *));
     if (!take_jobs(tick, node, report, renewals, err) ||

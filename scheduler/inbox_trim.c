@@ -16,6 +16,7 @@
 #define LEDGER_MOST 4096
 #define WORDS_MOST 64
 #define PATH_MOST 1024
+#define LEFT_MOST 256
 
 static void drop(const char *node, const char *what, size_t count)
 {
@@ -147,6 +148,11 @@ static bool is_driver(const Guts__V1__DriverDeclaration *driver)
     return inbox_is_word(driver->name) && codec_end(driver->end) != END_UNKNOWN;
 }
 
+static bool is_left(const Guts__V1__LeftDirectory *left)
+{
+    return inbox_is_text(left->name, 191) && strlen(left->path) <= PATH_MOST;
+}
+
 /* A pool that is told twice is one pool. */
 static void unite_pools(Guts__V1__NodeReport *report)
 {
@@ -175,6 +181,7 @@ void inbox_trim_report(Guts__V1__NodeReport *report, struct arena *arena)
     unite_pools(report);
     KEEP(report->resources, report->n_resources, WORDS_MOST, is_resource, node, "resources");
     KEEP(report->drivers, report->n_drivers, WORDS_MOST, is_driver, node, "declarations");
+    KEEP(report->left, report->n_left, LEFT_MOST, is_left, node, "directories");
     KEEP(report->jobs, report->n_jobs, report->n_jobs, is_job, node, "jobs without a token");
     for (size_t i = 0; i < report->n_jobs; i++)
         inbox_trim_job(report->jobs[i], arena, node);

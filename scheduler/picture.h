@@ -60,10 +60,11 @@ struct node {
     uint64_t memory_used_bytes;
     struct group *held_for;
     uint32_t stale_jobs;
-    bool has_stale;  /* its last report named jobs that are not its own any more */
-    bool has_gained; /* something that matters for placing got better since groups were tried */
-    bool is_told;    /* to declare everything, in this term */
-    uint32_t parts;  /* of a full report under way that have come; 0: none is */
+    bool has_stale;     /* its last report named jobs that are not its own any more */
+    bool has_gained;    /* something that matters for placing got better since groups were tried */
+    bool is_told;       /* to declare everything, in this term */
+    struct uuid looked; /* the last wish for a look into its conversion spaces that it answered */
+    uint32_t parts;     /* of a full report under way that have come; 0: none is */
     bool is_dirty, is_seen, is_listed, pools_changed;
     struct link heard_link; /* picture.heard, oldest first */
     struct link gained_link;

@@ -14,6 +14,8 @@
 #include "scheduler/work.h"
 
 #define LOOK_AGAIN_US 1000000u /* a wish whose owner is busy */
+#define NODE_ASK_AGAIN_US 300000u
+#define NODE_ANSWER_MOST_US 60000000u
 
 static void settle(struct tick *tick, const struct wish_due *wish, const char *state,
                    const struct error *err)
@@ -162,16 +164,41 @@ static bool delete_node(struct tick *tick, struct node *node, struct error *ret_
     return true;
 }
 
+/* The node is asked again until it answers, or is gone, or does not know how. */
+static bool look_into_space(struct tick *tick, struct node *node, const struct wish_due *wish,
+                            bool *ret_waits, struct error *ret_refusal, struct error *err)
+{
+    bool is_answered = false;
+    *ret_waits = false;
+    if (!node->up)
+        return error_set(ret_refusal, &FAULT_NODE_LOST, "the node does not report");
+    if (tick->now_us > wish->created_at + NODE_ANSWER_MOST_US)
+        return error_set(ret_refusal, &FAULT_TIMEOUT, "the node did not answer");
+    if (!gc_ask_node(tick, node, wish, &is_answered, err))
+        return false;
+    *ret_waits = !is_answered;
+    if (*ret_waits)
+        *TICK_ADD(tick, &tick->wishes) = (struct wish_outcome){
+            .id = wish->id, .state = "open", .due_at = tick->now_us + NODE_ASK_AGAIN_US};
+    return true;
+}
+
 static bool take_for_node(struct tick *tick, const struct wish_due *wish, struct error *err)
 {
     struct error refusal = {0};
     struct node *node = map_find(&tick->picture->nodes, &wish->owner_id);
     const char *state = node_state_for(wish->verb);
+    bool waits = false;
     if (node == NULL)
         error_set(&refusal, &FAULT_NOT_FOUND, "there is no such node");
     else if (state != NULL)
         set_node_state(tick, node, wish, state);
-    else if (strcmp(wish->verb, "delete") != 0)
+    else if (strcmp(wish->verb, "gc") == 0) {
+        if (!look_into_space(tick, node, wish, &waits, &refusal, err) && refusal.fault == NULL)
+            return false;
+        if (waits)
+            return true;
+    } else if (strcmp(wish->verb, "delete") != 0)
         error_set(&refusal, &FAULT_INVALID, "\"%s\" is no verb for a node", wish->verb);
     else if (!delete_node(tick, node, &refusal, err) && refusal.fault == NULL)
         return false;

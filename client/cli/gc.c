@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * guts gc: what dead attempts left at sources and destinations, shown and on request removed. */
+ * guts gc: what dead attempts left at sources, destinations and in conversion spaces, shown and on
+ * request removed. */
 #include <stdio.h>
 #include <string.h>
 
@@ -15,6 +16,7 @@ static const struct column columns[] = {
 static const struct option_row options[] = {
     {"--source", "SOURCE", "look at this source alone", "sources"},
     {"--destination", "DESTINATION", "look at this destination alone", "destinations"},
+    {"--node", "NODE", "look into the conversion spaces of this node alone", "nodes"},
     {"--remove", NULL, "remove what was found, then look again", NULL},
 };
 
@@ -52,6 +54,11 @@ static json_t *remove_all(struct session *session, enum guts_kind kind, const ch
     return found;
 }
 
+static const char *noun_of(enum guts_kind kind)
+{
+    return kind == GUTS_SOURCES ? "source" : kind == GUTS_NODES ? "node" : "destination";
+}
+
 /* `title` is how the end is called in what people read. */
 static bool look(struct session *session, enum guts_kind kind, const char *name, const char *title,
                  bool removes, json_t *all, struct guts_error *err)
@@ -59,7 +66,7 @@ static bool look(struct session *session, enum guts_kind kind, const char *name,
     size_t index;
     json_t *item;
     CLEANUP(xfreep)
-    char *place = xasprintf("%s %s", kind == GUTS_SOURCES ? "source" : "destination", title);
+    char *place = xasprintf("%s %s", noun_of(kind), title);
     json_t *found = ask(session, kind, name, false, err) ? list(session, kind, name, err) : NULL;
     size_t count = json_array_size(found);
     if (removes && found != NULL)
@@ -90,10 +97,28 @@ static int look_at_all(struct session *session, enum guts_kind kind, bool remove
         struct guts_error failed = {0};
         const char *id = json_string_value(json_object_get(item, "id"));
         const char *name = json_string_value(json_object_get(item, "name"));
-        if (id != NULL && name != NULL && !look(session, kind, id, name, removes, all, &failed))
+        if (id == NULL || name == NULL || json_is_false(json_object_get(item, "up")) ||
+            look(session, kind, id, name, removes, all, &failed))
+            continue;
+        /* Nodes are no project's: they are left to those who may. */
+        if (kind == GUTS_NODES && strcmp(failed.code, "forbidden") == 0)
+            guts_error_clear(&failed);
+        else
             status = output_error(&failed);
     }
     json_decref(endpoints);
+    return status;
+}
+
+/* The first failure counts. */
+static int look_everywhere(struct session *session, bool removes, json_t *all)
+{
+    static const enum guts_kind kinds[] = {GUTS_SOURCES, GUTS_DESTINATIONS, GUTS_NODES};
+    int status = EXIT_DONE;
+    for (size_t i = 0; i < COUNT_OF(kinds); i++) {
+        int now = look_at_all(session, kinds[i], removes, all);
+        status = status == EXIT_DONE ? now : status;
+    }
     return status;
 }
 
@@ -101,8 +126,10 @@ static int run_gc(struct session *session, const struct arguments *arguments)
 {
     const char *source = arguments_get(arguments, "--source");
     const char *destination = arguments_get(arguments, "--destination");
-    bool removes = arguments_has(arguments, "--remove"), all_ends = !source && !destination;
-    int status = EXIT_DONE, worse = EXIT_DONE;
+    const char *node = arguments_get(arguments, "--node");
+    bool removes = arguments_has(arguments, "--remove"),
+         all_ends = !source && !destination && !node;
+    int status = EXIT_DONE;
     struct guts_error err = {0};
     json_t *all = json_array();
     if (source != NULL && !look(session, GUTS_SOURCES, source, source, removes, all, &err))
@@ -110,17 +137,18 @@ static int run_gc(struct session *session, const struct arguments *arguments)
     if (destination != NULL && status == EXIT_DONE &&
         !look(session, GUTS_DESTINATIONS, destination, destination, removes, all, &err))
         status = output_error(&err);
-    if (all_ends) {
-        status = look_at_all(session, GUTS_SOURCES, removes, all);
-        worse = look_at_all(session, GUTS_DESTINATIONS, removes, all);
-    }
+    if (node != NULL && status == EXIT_DONE &&
+        !look(session, GUTS_NODES, node, node, removes, all, &err))
+        status = output_error(&err);
+    if (all_ends)
+        status = look_everywhere(session, removes, all);
     int shown = output_list(&session->output, all, columns, COUNT_OF(columns));
     json_decref(all);
-    return status != EXIT_DONE ? status : worse != EXIT_DONE ? worse : shown;
+    return status != EXIT_DONE ? status : shown;
 }
 
 static const struct command commands[] = {
-    {"gc", "", 0, 0, "find what dead attempts left at sources and destinations", options,
+    {"gc", "", 0, 0, "find what dead attempts left at both ends and in conversion spaces", options,
      COUNT_OF(options), NULL, run_gc, false},
 };
 const struct command_group gc_commands = {"Sweeping up", commands, COUNT_OF(commands)};

@@ -101,6 +101,7 @@ bool node_delete(struct db *db, const struct uuid *id, struct error *err)
     const struct db_value values[] = {db_uuid(id)};
     return db_execute(db, "DELETE FROM node_pools WHERE node_id = ?", values, 1, NULL, err) &&
            db_execute(db, "DELETE FROM remains WHERE node_id = ?", values, 1, NULL, err) &&
+           db_execute(db, "DELETE FROM strays WHERE endpoint_id = ?", values, 1, NULL, err) &&
            db_execute(db, "DELETE FROM nodes WHERE id = ?", values, 1, NULL, err);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Strays of a source or destination: things that carry a migration's mark and that nobody holds, as the
- * last whole look found them.
+ * last whole look found them. Strays of a node: directories of jobs in its conversion spaces.
  *
  * Threads: as the store's.
  */

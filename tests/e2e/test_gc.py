@@ -75,3 +75,31 @@ def test_gc_knows_the_marks_of_the_local_destination(place):
         ("directory", f".guts-{nobody}-3"), ("domain", "left")]
     assert strays(place, "--destination", "kvm", "--remove") == []
     assert [path.name for path in results.iterdir()] == [other]
+
+
+def test_gc_finds_the_conversion_space_of_a_node_that_was_renamed(platform):
+    """It is shown with whose it was, and removed on request; what lives stays."""
+    platform.start(nodes=0)
+    pool = platform.directory / "pool"
+    pool.mkdir()
+    former = platform.start_node("former", pools=[str(pool)])
+    platform.wait_ready(1)
+    platform.add_fakes(vms=2, disk_bytes=8 * MIB, data_percent=100, bytes_per_second=MIB)
+    made = platform.migrate("fake-000001", "nowhere", options={"store": "file"})["created"][0]["id"]
+    platform.wait_state(made, ["CONVERTING", "UPLOADING"])
+    former.kill()
+    platform.start_node("renamed", pools=[str(pool)])
+    platform.wait_state(made, "VERIFIED")
+    other = platform.migrate("fake-000002", "nowhere", options={"store": "file"})["created"][0]["id"]
+    platform.wait_state(other, ["CONVERTING", "UPLOADING"])
+    left = [path.name for path in (pool / "jobs/former").iterdir()]
+    found = strays(platform)
+    assert [(one["kind"], one["key"], one["migration"]) for one in found] == [
+        ("directory", f"former/{left[0]}", made)]
+    assert found[0]["at"] == "node renamed" and found[0]["detail"]["allocated_bytes"] > 0
+    assert strays(platform, "--node", "renamed", "--remove") == []
+    assert list((pool / "jobs/former").iterdir()) == []
+    platform.wait_state(other, "VERIFIED")
+    assert platform.migration(other)["attempt"] == 1
+    done = platform.guts("gc", "--node", "former", check=False)
+    assert done.returncode != 0 and "node_lost" in done.stderr

@@ -103,9 +103,10 @@ CREATE TABLE IF NOT EXISTS catalogues (
   PRIMARY KEY (destination_id, kind, item)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 
--- Things at a source or a destination that carry a migration's mark and that nobody holds.
+-- Things at a source or a destination that carry a migration's mark and that nobody holds, and
+-- directories of jobs in a node's conversion spaces that none does.
 CREATE TABLE IF NOT EXISTS strays (
-  endpoint_id    BINARY(16) NOT NULL,
+  endpoint_id    BINARY(16) NOT NULL,                   -- a source, a destination or a node
   kind           VARCHAR(32) CHARACTER SET ascii NOT NULL, -- disk, server, …: the driver's words
   item           VARCHAR(191) NOT NULL,                 -- names it at its end
   migration_id   BINARY(16) NOT NULL,                   -- whose mark it carries

@@ -41,7 +41,7 @@ struct world_node {
     size_t job_count;
     uint64_t renewals, assigns, assign_messages;
     bool declare_again, was_refused_name;
-    uint32_t part; /* of a full report, of the next one; 0: it is whole */
+    uint32_t part;                   /* of a full report, of the next one; 0: it is whole */
     Guts__V1__LedgerVerdict verdict; /* of the last answer */
     enum ledger_state answered_state;
 };

@@ -63,6 +63,19 @@ static void answer_report(struct play *play, const Guts__V1__NodeReport *report)
     publish(play, MESSAGE_LEASE_RENEW, &renew.base);
 }
 
+static void read_left(struct play *play, const Guts__V1__NodeReport *report)
+{
+    if (report->look.len == 0)
+        return;
+    play->looks++;
+    play->left = (unsigned)report->n_left;
+    for (size_t i = 0; i < report->n_left; i++) {
+        snprintf(play->left_name, sizeof(play->left_name), "%s", report->left[i]->name);
+        assert_true(codec_uuid(report->left[i]->owner_id, &play->left_owner));
+        assert_true(report->left[i]->allocated_bytes > 0);
+    }
+}
+
 static void read_report(struct play *play, const Guts__V1__NodeReport *report)
 {
     play->reports++;
@@ -74,6 +87,7 @@ static void read_report(struct play *play, const Guts__V1__NodeReport *report)
     assert_true(report->n_pools == 1 && codec_uuid(report->pools[0]->id, &play->pool_id));
     for (size_t i = 0; i < report->n_jobs; i++)
         read_job(play, report->jobs[i]);
+    read_left(play, report);
     if (play->renews)
         answer_report(play, report);
 }
@@ -358,6 +372,19 @@ void play_assign(struct play *play, const struct wish *wish)
     for (size_t i = 0; i < play->ledger_count; i++)
         job.ledger[job.n_ledger++] = codec_ledger_entry_to(play->arena, &play->ledger[i]);
     publish_assignment(play, &job.base);
+}
+
+void play_look(struct play *play, const char *remove)
+{
+    struct uuid look = uuid_new();
+    char *names[] = {(char *)remove};
+    Guts__V1__NodeControl control;
+    guts__v1__node_control__init(&control);
+    control.node_instance = play->instance;
+    control.look = codec_uuid_to(&look);
+    control.remove = names;
+    control.n_remove = remove != NULL;
+    publish(play, MESSAGE_NODE_CONTROL, &control.base);
 }
 
 void play_refuse_name(struct play *play)

@@ -39,6 +39,9 @@ struct play {
     struct ledger_entry ledger[ENTRIES_MOST];
     size_t ledger_count;
     size_t ledger_copies;
+    unsigned looks, left; /* at conversion spaces; directories that the last one found */
+    char left_name[256];
+    struct uuid left_owner;
     unsigned accepts, refuses, reports, finishes, writes, pages, vms;
     unsigned steps_told, steps_running; /* by the last end */
     char refuse_code[64];
@@ -77,6 +80,8 @@ int play_tear_down(void **state);
 void play_assign(struct play *play, const struct wish *wish);
 const struct ledger_entry *play_entry_of(const struct play *play, const char *kind);
 unsigned play_count_deeds(struct play *play, const char *deed);
+/* Asks what is left in conversion spaces, after this was removed (NULL: nothing). */
+void play_look(struct play *play, const char *remove);
 /* Tells the node that its name is taken. */
 void play_refuse_name(struct play *play);
 void play_control(struct play *play, const char *rules);

@@ -92,6 +92,15 @@ static void a_thing_is_a_stray_when_nobody_holds_it(void **state)
             fail_msg("row %zu", i);
 }
 
+static void a_directory_is_left_when_its_job_and_its_node_went_on_without_it(void **state)
+{
+    assert_true(decide_is_left(&(struct left_view){false, false, false}));
+    assert_true(decide_is_left(&(struct left_view){false, true, true})); /* removed in vain */
+    assert_false(decide_is_left(&(struct left_view){false, false, true}));
+    assert_false(decide_is_left(&(struct left_view){true, false, false})); /* not taken over yet */
+    assert_false(decide_is_left(&(struct left_view){true, true, true}));
+}
+
 static void a_takeover_counts_from_the_later_of_renewal_and_term(void **state)
 {
     assert_false(decide_is_lost(1000, 1000, 0, 100));
@@ -188,6 +197,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_end_of_a_job_decides_what_follows),
         cmocka_unit_test(a_thing_is_a_stray_when_nobody_holds_it),
+        cmocka_unit_test(a_directory_is_left_when_its_job_and_its_node_went_on_without_it),
         cmocka_unit_test(a_takeover_counts_from_the_later_of_renewal_and_term),
         cmocka_unit_test(only_the_current_attempt_passes_the_fence),
         cmocka_unit_test(a_cancel_stops_intents_but_not_what_was_done),
