@@ -12,9 +12,10 @@
 #include "proto/topology.h"
 #include "scheduler/decide.h"
 #include "scheduler/gc.h"
+#include "scheduler/remain.h"
 
 #define KIND "directory"
-#define REMOVED_MOST 256
+#define LEFT_MOST 256 /* a report that tells of so many does not tell of all */
 
 /* -- judging ---------------------------------------------------------------------------------------------- */
 
@@ -63,12 +64,50 @@ static const char *detail_of(struct tick *tick, const Guts__V1__LeftDirectory *l
     return arena_strdup(tick->arena, text.data);
 }
 
+static bool is_told(const Guts__V1__NodeReport *report, const struct node *of,
+                    const struct remain *remain)
+{
+    CLEANUP(xfreep)
+    char *name =
+        xasprintf("%s/%s-%u", of->name, UUID_TEXT(&remain->fact.job_id), remain->fact.attempt);
+    for (size_t i = 0; i < report->n_left; i++)
+        if (strcmp(report->left[i]->name, name) == 0)
+            return true;
+    return false;
+}
+
+static bool holds_pool(const struct node *node, const struct pool *pool)
+{
+    for (size_t i = 0; i < node->pool_count; i++)
+        if (node->pools[i].pool == pool)
+            return true;
+    return false;
+}
+
+/* What nodes that are away had reserved for directories which this one, who sees their pool, does not
+ * find there. */
+static void end_remains(struct tick *tick, const struct node *teller,
+                        const Guts__V1__NodeReport *report)
+{
+    size_t at = 0;
+    for (struct node *node; (node = map_next(&tick->picture->nodes, &at)) != NULL;)
+        LIST_EACH(&node->remains, link)
+        {
+            const struct remain *remain = LIST_ITEM(link, struct remain, link);
+            const struct token token = {remain->fact.job_id, remain->fact.attempt, 0};
+            if (!node->up && holds_pool(teller, remain->pool) && !is_told(report, node, remain))
+                remain_named(tick, node, &token, 0, true);
+        }
+}
+
 void gc_take_left(struct tick *tick, struct node *node, const Guts__V1__NodeReport *report)
 {
     struct stray *strays = arena_calloc(tick->arena, report->n_left + 1, sizeof *strays);
     size_t count = 0;
     if (report->look.len == 0 || !codec_uuid(report->look, &node->looked))
         return;
+    if (report->n_left < LEFT_MOST)
+        end_remains(tick, node, report);
     for (size_t i = 0; i < report->n_left; i++) {
         const Guts__V1__LeftDirectory *left = report->left[i];
         struct uuid owner = {0};
@@ -95,8 +134,7 @@ static bool name_removed(struct tick *tick, const struct node *node, Guts__V1__N
     struct stray *strays;
     size_t count;
     struct job *job;
-    if (!stray_load(tick->scheduler->db, tick->arena, &node->id, REMOVED_MOST, &strays, &count,
-                    err))
+    if (!stray_load(tick->scheduler->db, tick->arena, &node->id, LEFT_MOST, &strays, &count, err))
         return false;
     control->remove = arena_calloc(tick->arena, count + 1, sizeof *control->remove);
     for (size_t i = 0; i < count; i++)

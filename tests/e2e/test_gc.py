@@ -5,6 +5,8 @@ import uuid
 
 import pytest
 
+from guts_platform import wait_until
+
 MIB = 1 << 20
 
 
@@ -100,6 +102,8 @@ def test_gc_finds_the_conversion_space_of_a_node_that_was_renamed(platform):
     assert strays(platform, "--node", "renamed", "--remove") == []
     assert list((pool / "jobs/former").iterdir()) == []
     platform.wait_state(other, "VERIFIED")
+    wait_until("no space is reserved for what is gone", 30, lambda: platform.get(
+        "/v1/nodes/renamed")["reserved_bytes"] == 0)
     assert platform.migration(other)["attempt"] == 1
     done = platform.guts("gc", "--node", "former", check=False)
     assert done.returncode != 0 and "node_lost" in done.stderr
