@@ -4,10 +4,8 @@
 #include <jansson.h>
 #include <string.h>
 #include <strings.h>
-#include <unistd.h>
 
-#include "common/base/file.h"
-#include "common/openstack/tree.h"
+#include "common/openstack/cloud_files.h"
 
 /* A field of struct cloud, its name in clouds.yaml (below "auth" or beside it), its variable. */
 struct field {
@@ -16,14 +14,19 @@ struct field {
     size_t offset;
     bool secret;
     bool in_auth; /* of one entry: what the environment says never replaces it */
+    bool path;    /* "~/" is the user's home */
 };
 #define TEXT(name, variable, auth)                                                                 \
     {                                                                                              \
-#name, variable, offsetof(struct cloud, name), false, auth                                 \
+#name, variable, offsetof(struct cloud, name), false, auth, false                          \
     }
 #define SECRET(name, variable)                                                                     \
     {                                                                                              \
-#name, variable, offsetof(struct cloud, name), true, true                                  \
+#name, variable, offsetof(struct cloud, name), true, true, false                           \
+    }
+#define PATH(name, variable)                                                                       \
+    {                                                                                              \
+#name, variable, offsetof(struct cloud, name), false, false, true                          \
     }
 static const struct field fields[] = {
     TEXT(auth_url, "OS_AUTH_URL", true),
@@ -42,9 +45,9 @@ static const struct field fields[] = {
     SECRET(application_credential_secret, "OS_APPLICATION_CREDENTIAL_SECRET"),
     TEXT(region_name, "OS_REGION_NAME", false),
     TEXT(interface, "OS_INTERFACE", false),
-    TEXT(cacert, "OS_CACERT", false),
-    TEXT(cert, "OS_CERT", false),
-    TEXT(key, "OS_KEY", false),
+    PATH(cacert, "OS_CACERT"),
+    PATH(cert, "OS_CERT"),
+    PATH(key, "OS_KEY"),
 };
 
 bool cloud_auth_parse(const char *word, enum cloud_auth *ret_auth, struct error *err)
@@ -118,7 +121,9 @@ static void field_set(struct cloud *cloud, const struct field *field, const char
     if (value == NULL || *value == '\0')
         return;
     if (!field->secret) {
-        *(const char **)at = arena_strdup(arena, value);
+        const char *home = field->path && strncmp(value, "~/", 2) == 0 ? getenv("HOME") : NULL;
+        *(const char **)at = home != NULL ? arena_printf(arena, "%s%s", home, value + 1)
+                                          : arena_strdup(arena, value);
         return;
     }
     struct secret **secret = at;
@@ -196,120 +201,24 @@ static void take_environment(struct cloud *cloud, struct arena *arena)
         cloud->insecure = true;
 }
 
-/* -- files -------------------------------------------------------------------------------------------- */
-
-static const char *find_file(struct arena *arena, const char *variable, const char *name)
+/* NULL entry: the environment alone. */
+static bool take_chosen(const char *name, struct arena *arena, struct cloud *cloud,
+                        struct error *err)
 {
-    const char *given = getenv(variable), *home = getenv("HOME"),
-               *config = getenv("XDG_CONFIG_HOME");
-    if (given != NULL && *given != '\0')
-        return given;
-    const char *candidates[] = {
-        name,
-        config != NULL && *config != '\0'
-            ? arena_printf(arena, "%s/openstack/%s", config, name)
-            : arena_printf(arena, "%s/.config/openstack/%s", home != NULL ? home : "", name),
-        arena_printf(arena, "/etc/openstack/%s", name),
-    };
-    for (size_t i = 0; i < COUNT_OF(candidates); i++) {
-        if (access(candidates[i], R_OK) == 0)
-            return candidates[i];
-    }
-    return NULL;
-}
-
-static void wipe(struct buffer *buffer)
-{
-    if (buffer->data != NULL)
-        secret_wipe(buffer->data, buffer->capacity);
-    buffer_fini(buffer);
-}
-
-/* The object "clouds" of the file; empty without a file. A new reference. */
-static bool load_clouds(const char *path, json_t **ret_clouds, struct error *err)
-{
-    CLEANUP(wipe) struct buffer text = {0};
-    json_t *tree = NULL;
-    if (path == NULL) {
-        *ret_clouds = json_object();
-        return true;
-    }
-    if (!file_read(path, TREE_MOST_BYTES, &text, err) ||
-        !tree_parse(text.data != NULL ? text.data : "", text.length, &tree, err))
-        return error_prefix(err, "\"%s\"", path);
-    json_t *clouds = json_object_get(tree, "clouds");
-    bool good = clouds == NULL || json_is_object(clouds);
-    *ret_clouds = good && clouds != NULL ? json_incref(clouds) : json_object();
-    json_decref(tree);
-    if (good)
-        return true;
-    json_decref(*ret_clouds);
-    *ret_clouds = NULL;
-    return error_set(err, &FAULT_CONFIG, "\"%s\": \"clouds\" is no mapping", path);
-}
-
-/* What the second says comes first; "auth" is joined. A new reference. */
-static json_t *join(const json_t *entry, const json_t *secure)
-{
-    json_t *joined = json_is_object(entry) ? json_copy((json_t *)entry) : json_object();
-    json_t *auth = json_copy(json_object_get(joined, "auth"));
-    const json_t *more = json_object_get(secure, "auth");
-    if (!json_is_object(auth)) {
-        json_decref(auth);
-        auth = json_object();
-    }
-    if (json_is_object(secure))
-        json_object_update(joined, (json_t *)secure);
-    if (json_is_object(more))
-        json_object_update(auth, (json_t *)more);
-    json_object_set_new(joined, "auth", auth);
-    return joined;
-}
-
-/* NULL: nothing says which. */
-static const char *choose(const char *name, const json_t *clouds)
-{
-    const char *variable = getenv("OS_CLOUD");
-    if (name != NULL && *name != '\0')
-        return name;
-    if (variable != NULL && *variable != '\0')
-        return variable;
-    if (getenv("OS_AUTH_URL") != NULL || json_object_size(clouds) != 1)
-        return NULL;
-    return json_object_iter_key(json_object_iter((json_t *)clouds));
-}
-
-static bool read_files(const char *name, struct arena *arena, struct cloud *cloud,
-                       struct error *err)
-{
-    const char *path = find_file(arena, "OS_CLIENT_CONFIG_FILE", "clouds.yaml");
-    const char *secure_path = find_file(arena, "OS_CLIENT_SECURE_FILE", "secure.yaml");
-    json_t *clouds = NULL, *secure = NULL;
-    if (!load_clouds(path, &clouds, err))
+    json_t *entry = NULL;
+    const char *chosen = NULL;
+    if (!cloud_entry_read(name, arena, &entry, &chosen, err))
         return false;
-    bool good = load_clouds(secure_path, &secure, err);
-    const char *chosen = good ? choose(name, clouds) : NULL;
-    if (good && chosen != NULL) {
-        json_t *entry = join(json_object_get(clouds, chosen), json_object_get(secure, chosen));
-        good =
-            json_is_object(json_object_get(clouds, chosen))
-                ? take_entry(entry, arena, cloud, err) || error_prefix(err, "cloud \"%s\"", chosen)
-                : error_set(err, &FAULT_NOT_FOUND, "no cloud \"%.100s\" in %s", chosen,
-                            path != NULL ? path : "any clouds.yaml");
-        json_decref(entry);
-    } else if (good && getenv("OS_AUTH_URL") == NULL) {
-        good = error_set(err, &FAULT_NOT_FOUND,
-                         "no cloud is named: set OS_CLOUD, or OS_AUTH_URL with its fellows");
-    }
-    json_decref(clouds);
-    json_decref(secure);
+    bool good = entry == NULL || take_entry(entry, arena, cloud, err) ||
+                error_prefix(err, "cloud \"%s\"", chosen);
+    json_decref(entry);
     return good;
 }
 
 bool cloud_read(const char *name, struct arena *arena, struct cloud *ret_cloud, struct error *err)
 {
     struct cloud cloud = {0};
-    bool good = read_files(name, arena, &cloud, err);
+    bool good = take_chosen(name, arena, &cloud, err);
     if (good) {
         bool named = cloud.auth_url != NULL;
         take_environment(&cloud, arena);

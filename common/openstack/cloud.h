@@ -2,8 +2,8 @@
  *
  * Who asks which cloud: the address of Keystone, the credentials, the scope, the region. Filled by
  * whoever knows (a driver from its settings) or read as python-openstackclient does: clouds.yaml and
- * secure.yaml (OS_CLIENT_CONFIG_FILE, OS_CLIENT_SECURE_FILE, ".", "~/.config/openstack",
- * "/etc/openstack"), or the OS_* variables of the environment.
+ * secure.yaml, with profiles of clouds-public.yaml (OS_CLIENT_CONFIG_FILE, OS_CLIENT_SECURE_FILE,
+ * OS_CLIENT_VENDOR_FILE, ".", "~/.config/openstack", "/etc/openstack"), or the OS_* variables of the environment.
  *
  * Threads: plain data. Texts are borrowed, or live in the arena of cloud_read; secrets are the
  * struct's own: cloud_fini wipes them.

@@ -108,6 +108,40 @@ static void what_is_missing_is_named(void **state)
     assert_ptr_equal(err.fault, &FAULT_UNSUPPORTED);
 }
 
+static void a_profile_lies_beneath_what_the_entry_says(void **state)
+{
+    struct error err = {0};
+    struct cloud cloud = {0};
+    put("clouds.yaml", "OS_CLIENT_CONFIG_FILE",
+        "clouds:\n  one: {profile: prov, auth: {username: u, project_name: p},\n"
+        "    interface: internal, cacert: ~/ca.pem}\n");
+    put("secure.yaml", "OS_CLIENT_SECURE_FILE", "clouds: {one: {auth: {password: secret}}}\n");
+    put("public.yaml", "OS_CLIENT_VENDOR_FILE",
+        "public-clouds:\n  prov: {auth: {auth_url: 'https://k/v3', user_domain_name: d},\n"
+        "    interface: admin, regions: [{name: north}, south]}\n");
+    setenv("HOME", "/home/some", 1);
+    assert_true(cloud_read("one", arena, &cloud, &err));
+    assert_string_equal(cloud.auth_url, "https://k/v3");
+    assert_string_equal(cloud.user_domain_name, "d");
+    assert_string_equal(cloud.username, "u");
+    assert_string_equal(secret_reveal(cloud.password), "secret");
+    assert_string_equal(cloud.interface, "internal");
+    assert_string_equal(cloud.region_name, "north");
+    assert_string_equal(cloud.cacert, "/home/some/ca.pem");
+    cloud_fini(&cloud);
+}
+
+static void a_profile_that_is_nowhere_is_told(void **state)
+{
+    struct error err = {0};
+    struct cloud cloud = {0};
+    put("clouds.yaml", "OS_CLIENT_CONFIG_FILE", "clouds: {one: {profile: prov, auth: {}}}\n");
+    put("public.yaml", "OS_CLIENT_VENDOR_FILE", "");
+    assert_false(cloud_read("one", arena, &cloud, &err));
+    assert_ptr_equal(err.fault, &FAULT_NOT_FOUND);
+    assert_non_null(strstr(err.text, "no profile \"prov\""));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -115,6 +149,8 @@ int main(void)
         cmocka_unit_test_setup(the_environment_says_it_all_without_a_file, clear),
         cmocka_unit_test_setup(the_only_cloud_is_taken_and_of_two_none, clear),
         cmocka_unit_test_setup(what_is_missing_is_named, clear),
+        cmocka_unit_test_setup(a_profile_lies_beneath_what_the_entry_says, clear),
+        cmocka_unit_test_setup(a_profile_that_is_nowhere_is_told, clear),
     };
     struct error err;
     if (mkdtemp(directory) == NULL)
