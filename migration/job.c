@@ -69,6 +69,7 @@ static void pack_result(const struct run *run, const struct error *fault, struct
     result.answer_json = text_of(arena, run->answer);
     result.reached = (Guts__V1__MigrationState)work_reached(run->work);
     result.pages = run->pages;
+    result.partial = work_is_partial(run->work);
     put_faults(run, arena, &result);
     codec_pack(&result.base, ret_result);
 }

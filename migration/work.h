@@ -60,5 +60,8 @@ const struct ledger_entry *work_ledger_find(const struct work *work, enum end en
 /* -- telling ------------------------------------------------------------------------------------ */
 /* One line for the operator, shown in the migration's events (at most 200 a job). */
 void work_note(struct work *work, const char *format, ...) PRINTF_LIKE(2, 3);
+/* A list that this job makes cannot be whole: what it lacks may still be there, and is not told as
+ * gone. */
+void work_mark_partial(struct work *work);
 
 #endif

@@ -64,6 +64,7 @@ struct work {
     struct work_watched watched[WORK_CONTROLS_MOST];
     enum migration_state reached, way;
     uint32_t resumes;
+    bool partial; /* the job's own thread */
     uint64_t beat, beat_sent;
     uint64_t sent_ms;
     bool urgent;

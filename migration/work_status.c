@@ -139,6 +139,16 @@ void work_note(struct work *work, const char *format, ...)
     unlock_urgent(work);
 }
 
+void work_mark_partial(struct work *work)
+{
+    work->partial = true;
+}
+
+bool work_is_partial(const struct work *work)
+{
+    return work->partial;
+}
+
 static void put_steps(struct work *work, struct arena *arena, Guts__V1__JobReport *report)
 {
     report->n_steps = work->step_count;

@@ -19,6 +19,7 @@ struct job_end {
     const char *faults_json, *evidence_json, *server_json, *answer_json;
     enum migration_state reached;
     uint64_t pages;
+    bool is_partial; /* the list lacks what could not be looked at */
 };
 
 /* Moves, or counts an illegal move and returns false. fault NULL: as it was. */

@@ -17,7 +17,7 @@ static void tell_endpoint(struct tick *tick, struct job *job, const struct job_e
         .refreshed_at = is_whole ? tick->now_us : 0,
         .count_vms = is_whole && is_source,
     };
-    if (is_whole)
+    if (is_whole && !end->is_partial) /* else what it lacks may only be out of sight */
         *TICK_ADD(tick, &tick->sweeps) = (struct sweep_fact){
             is_source ? SWEEP_INVENTORY : SWEEP_CATALOGUE,
             {job->fact.owner_id, job->fact.project, job->fact.assigned_at, tick->now_us}};
@@ -29,7 +29,7 @@ void advance_endpoint_ended(struct tick *tick, struct job *job, const struct job
     bool is_done = end->outcome == OUTCOME_IS_DONE;
     if (job->fact.kind != JOB_GC)
         tell_endpoint(tick, job, end);
-    else if (is_done)
+    else if (is_done && !end->is_partial)
         *TICK_ADD(tick, &tick->sweeps) = (struct sweep_fact){
             SWEEP_STRAYS,
             {job->fact.owner_id, job->fact.project, job->fact.assigned_at, tick->now_us}};

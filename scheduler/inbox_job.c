@@ -141,6 +141,7 @@ bool inbox_apply_result(struct tick *tick, struct job *job, const Guts__V1__JobR
         .server_json = or_null(arena_strdup(tick->arena, result->server_json)),
         .answer_json = or_null(arena_strdup(tick->arena, result->answer_json)),
         .pages = result->pages,
+        .is_partial = result->partial,
     };
     if (!has_come) {
         /* The result is told again with each report until it is stored. */

@@ -57,6 +57,7 @@ struct catalogue_page {
     size_t count;
 };
 struct stray_page {
+    enum end end;
     struct uuid endpoint_id;
     uint64_t look;
     struct stray *items;

@@ -99,24 +99,50 @@ static bool sweep_list(struct db *db, const struct sweep_fact *sweep, struct err
     }
 }
 
-static bool store_found(struct tick *tick, struct db *db, struct error *err)
+/* A source or destination that was deleted meanwhile leaves nothing: its pages are passed over. */
+static bool store_inventories(struct tick *tick, struct db *db, struct error *err)
 {
     for (size_t i = 0; i < tick->inventories.count; i++) {
         const struct inventory_page *page = &tick->inventories.items[i];
-        if (!inventory_save(db, &page->place, page->vms, page->count, err))
+        bool is_there;
+        if (!endpoint_fact_hold(db, END_SOURCE, &page->place.source_id, &is_there, err) ||
+            (is_there && !inventory_save(db, &page->place, page->vms, page->count, err)))
             return false;
     }
+    return true;
+}
+
+static bool store_catalogues(struct tick *tick, struct db *db, struct error *err)
+{
     for (size_t i = 0; i < tick->catalogues.count; i++) {
         const struct catalogue_page *page = &tick->catalogues.items[i];
-        if (!catalogue_fact_save(db, &page->destination_id, page->refresh, page->items, page->count,
-                                 err))
+        bool is_there;
+        if (!endpoint_fact_hold(db, END_DESTINATION, &page->destination_id, &is_there, err) ||
+            (is_there && !catalogue_fact_save(db, &page->destination_id, page->refresh, page->items,
+                                              page->count, err)))
             return false;
     }
+    return true;
+}
+
+static bool store_strays(struct tick *tick, struct db *db, struct error *err)
+{
     for (size_t i = 0; i < tick->strays.count; i++) {
         const struct stray_page *page = &tick->strays.items[i];
-        if (!stray_save(db, &page->endpoint_id, page->look, page->items, page->count, err))
+        bool is_there;
+        if (!endpoint_fact_hold(db, page->end, &page->endpoint_id, &is_there, err) ||
+            (is_there &&
+             !stray_save(db, &page->endpoint_id, page->look, page->items, page->count, err)))
             return false;
     }
+    return true;
+}
+
+static bool store_found(struct tick *tick, struct db *db, struct error *err)
+{
+    if (!store_inventories(tick, db, err) || !store_catalogues(tick, db, err) ||
+        !store_strays(tick, db, err))
+        return false;
     for (size_t i = 0; i < tick->sweeps.count; i++)
         if (!sweep_list(db, &tick->sweeps.items[i], err))
             return false;

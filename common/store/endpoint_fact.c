@@ -44,6 +44,21 @@ bool endpoint_fact_load(struct db *db, struct arena *arena, enum end end, const 
     return true;
 }
 
+bool endpoint_fact_hold(struct db *db, enum end end, const struct uuid *id, bool *ret_there,
+                        struct error *err)
+{
+    CLEANUP(arena_freep) struct arena *arena = arena_new();
+    struct db_value value = db_uuid(id);
+    struct db_rows *rows;
+    if (!db_query(db, arena,
+                  end == END_SOURCE ? "SELECT 1 FROM sources WHERE id = ? LOCK IN SHARE MODE"
+                                    : "SELECT 1 FROM destinations WHERE id = ? LOCK IN SHARE MODE",
+                  &value, 1, &rows, err))
+        return false;
+    *ret_there = db_rows_count(rows) > 0;
+    return true;
+}
+
 #define ENDPOINT_UPDATE(table)                                                                     \
     "UPDATE " table " SET fault_code = IF(? IS NULL, fault_code, ?), fault_text = IF(? IS NULL, "  \
     "fault_text, ?), state = COALESCE(?, state), attempt = GREATEST(attempt, ?), refreshed_at = "  \

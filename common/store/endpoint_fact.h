@@ -23,6 +23,11 @@ bool endpoint_fact_load(struct db *db, struct arena *arena, enum end end, const 
                         size_t count, struct endpoint_fact **ret_rows, size_t *ret_count,
                         struct error *err) MUST_CHECK;
 
+/* Holds the row until the transaction ends, against being deleted with what was found there: whoever
+ * adds to that asks first, and adds nothing when the row is gone. */
+bool endpoint_fact_hold(struct db *db, enum end end, const struct uuid *id, bool *ret_there,
+                        struct error *err) MUST_CHECK;
+
 struct endpoint_change {
     enum end end;
     struct uuid id;

@@ -48,14 +48,26 @@ static bool keep(struct scan *scan, const char *path)
     return true;
 }
 
-/* What may not be read, or is no longer what its directory said. */
+/* What may not be read is counted; what is no longer as its directory said has gone. */
 static bool pass_over(struct scan *scan, int number, const char *path)
 {
-    if (number != EACCES && number != EPERM && number != ENOENT && number != ENOTDIR &&
-        number != ELOOP)
+    if (number == ENOENT || number == ENOTDIR || number == ELOOP)
+        return true;
+    if (number != EACCES && number != EPERM)
         return error_set_errno(scan->err, number, "cannot read the directory \"%.200s\"", path);
     scan->unreadable++;
     return true;
+}
+
+/* Machines that an earlier look found there are not gone for that. */
+static void tell_unreadable(const struct scan *scan)
+{
+    if (scan->unreadable == 0)
+        return;
+    work_note(scan->work,
+              "%zu directories or files could not be read: what was seen there stays listed",
+              scan->unreadable);
+    work_mark_partial(scan->work);
 }
 
 static bool walk(struct scan *scan, int directory_fd, const char *path, unsigned depth);
@@ -134,8 +146,7 @@ bool scan_tree(int directory_fd, const char *const *suffixes, struct work *work,
             .paths = arena_memdup(arena, scan.paths, scan.count * sizeof(*scan.paths)),
             .count = scan.count,
         };
-        if (scan.unreadable > 0)
-            work_note(work, "%zu directories or files could not be read", scan.unreadable);
+        tell_unreadable(&scan);
     }
     free(scan.paths);
     return fine;

@@ -21,8 +21,9 @@ struct scan_result {
     size_t count;
 };
 /* The files beneath the directory whose names end in one of the suffixes (".vmx", NULL-terminated),
- * without regard to case. What may not be read, or has just gone, is passed over and told as a note of
- * the work; any other failure fails the scan: machines it had not come to would look deleted.
+ * without regard to case. What has just gone is passed over; so is what may not be read, and the work is
+ * told so (a note, and that its list is partial). Any other failure fails the scan: machines it had not
+ * come to would look deleted.
  * FAULT_TOO_LARGE beyond the bounds. */
 bool scan_tree(int directory_fd, const char *const *suffixes, struct work *work,
                struct arena *arena, struct scan_result *ret_result, struct error *err) MUST_CHECK;

@@ -17,7 +17,7 @@ from integration.scheduler_node import EXCHANGE, SCHEDULER, Node, messages
 
 @pytest.mark.parametrize("program_name", ["test_scheduler", "test_scheduler_site", "test_scheduler_back",
                                           "test_scheduler_hold", "test_scheduler_prune",
-                                          "test_scheduler_remain"])
+                                          "test_scheduler_remain", "test_scheduler_found"])
 def test_orderings_with_the_bus_in_memory(database, program_name):
     run_program(program_name, database, database.create("guts_scheduler"))
 

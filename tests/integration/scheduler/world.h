@@ -22,6 +22,7 @@ struct world_job {
     Guts__V1__Outcome outcome;
     const char *fault_code; /* static */
     uint64_t pages, allocated_bytes;
+    bool is_partial;    /* its list */
     const char *step;   /* static: the step it is at, done once the job is; NULL: none */
     const char *copy;   /* static: key of a ledger entry that full reports tell; NULL: none */
     const char *digest; /* static: of a disk that its reports tell; NULL: none */

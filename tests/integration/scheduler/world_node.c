@@ -70,6 +70,7 @@ static Guts__V1__JobResult *result_of(struct arena *arena, const struct world_jo
     result->token = token_of(arena, job);
     result->outcome = job->outcome;
     result->pages = job->pages;
+    result->partial = job->is_partial;
     result->evidence_json = "{\"content\":\"same\"}";
     result->answer_json = "{\"answer\":1}";
     if (job->fault_code != NULL) {

@@ -15,6 +15,7 @@ struct work {
     size_t count;
     bool cancelled;
     bool fenced;
+    bool partial;
     char note[512];
 };
 
@@ -46,6 +47,11 @@ void fake_work_fence(struct work *work)
 void fake_work_set_attempt(struct work *work, uint32_t attempt)
 {
     work->token.attempt = attempt;
+}
+
+bool fake_work_is_partial(const struct work *work)
+{
+    return work->partial;
 }
 
 const char *fake_work_note(const struct work *work)
@@ -166,6 +172,11 @@ size_t work_ledger_count(const struct work *work)
 const struct ledger_entry *work_ledger_get(const struct work *work, size_t index)
 {
     return &work->entries[index];
+}
+
+void work_mark_partial(struct work *work)
+{
+    work->partial = true;
 }
 
 void work_note(struct work *work, const char *format, ...)

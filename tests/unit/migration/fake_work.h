@@ -20,5 +20,6 @@ void fake_work_cancel(struct work *work);
 void fake_work_fence(struct work *work); /* the next work_fence fails */
 void fake_work_set_attempt(struct work *work, uint32_t attempt);
 const char *fake_work_note(const struct work *work); /* the last one, or "" */
+bool fake_work_is_partial(const struct work *work);
 
 #endif

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/fsuid.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -328,6 +329,27 @@ static void a_list_that_fails_midway_is_no_list(void **state)
     assert_non_null(strstr(err.text, "deep/er"));
 }
 
+/* What is beneath a directory that we may not read was perhaps listed earlier. */
+static void a_list_without_what_may_not_be_read_is_partial(void **state)
+{
+    struct place *place = *state;
+    struct listing listing = {0};
+    struct error err = {0};
+    assert_true(source_workstation.list(place->source, take, &listing, &err));
+    assert_false(fake_work_is_partial(place->work));
+    add_directory(place, "vms/closed");
+    assert_int_equal(chmod(in(place, "vms/closed"), 0), 0);
+    int before =
+        setfsuid(65534); /* root may read everything; without the right this changes nothing */
+    listing.count = 0;
+    bool listed = source_workstation.list(place->source, take, &listing, &err);
+    setfsuid((uid_t)before);
+    assert_true(listed);
+    assert_int_equal(listing.count, 1);
+    assert_true(fake_work_is_partial(place->work));
+    assert_non_null(strstr(fake_work_note(place->work), "could not be read"));
+}
+
 static void keys_do_not_lead_elsewhere(void **state)
 {
     struct place *place = *state;
@@ -396,6 +418,7 @@ int main(void)
         TEST(a_lock_that_cannot_be_read_is_not_an_absent_one),
         TEST(all_machines_are_listed_and_links_are_not_followed),
         TEST(a_list_that_fails_midway_is_no_list),
+        TEST(a_list_without_what_may_not_be_read_is_partial),
         TEST(keys_do_not_lead_elsewhere),
         TEST(an_export_reads_disks_and_notices_changes),
         TEST(a_single_file_is_a_source_too),

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What discoveries find, when they may not look everywhere or their source is deleted meanwhile.
+ * tests/integration/test_scheduler.py runs it.
+ */
+#include "tests/unit/check.h"
+
+#include "tests/integration/scheduler/stage.h"
+
+static struct world_job *begin_discovery(struct uuid *ret_wish)
+{
+    *ret_wish = world_wish(&world, "refresh", OWNER_SOURCE, &world.source);
+    rounds(2);
+    struct world_job *job = world_node_job(&one, &world.source);
+    assert_non_null(job);
+    return job;
+}
+
+static void what_could_not_be_looked_at_is_not_gone(void **state)
+{
+    struct uuid wish, old = world_vm(&world, "old", 1);
+    struct world_job *job = begin_discovery(&wish);
+    job->pages = 1;
+    job->is_partial = true;
+    world_node_page(&one, job, 1, true, "new");
+    world_node_finish(&one, job, DONE, NULL);
+    rounds(3);
+    assert_string_equal(world_text(&world, "SELECT state FROM wishes WHERE id = ?", &wish), "done");
+    assert_int_equal(world_number(&world, "SELECT COUNT(*) FROM vms WHERE gone_at IS NULL", NULL),
+                     2);
+    assert_int_equal(world_number(&world, "SELECT vm_count FROM sources", NULL), 2);
+    job = begin_discovery(&wish); /* it looks everywhere again */
+    job->pages = 1;
+    world_node_page(&one, job, 1, true, "new");
+    world_node_finish(&one, job, DONE, NULL);
+    rounds(3);
+    assert_int_equal(world_number(&world, "SELECT gone_at IS NOT NULL FROM vms WHERE id = ?", &old),
+                     1);
+}
+
+static void pages_of_a_deleted_source_leave_nothing(void **state)
+{
+    struct uuid wish;
+    struct world_job *job = begin_discovery(&wish);
+    job->pages = 1;
+    run_sql("DELETE FROM sources");
+    world_node_page(&one, job, 1, true, "orphan");
+    world_node_finish(&one, job, DONE, NULL);
+    rounds(3);
+    assert_int_equal(world_number(&world, "SELECT COUNT(*) FROM vms", NULL), 0);
+    assert_int_equal(world_number(&world, "SELECT COUNT(*) FROM vm_disks", NULL), 0);
+    assert_int_equal(world_number(&world, "SELECT COUNT(*) FROM jobs WHERE live = 1", NULL), 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(what_could_not_be_looked_at_is_not_gone),
+        TEST(pages_of_a_deleted_source_leave_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
