@@ -111,6 +111,13 @@ const struct fault FAULT_VM_GONE = {
     .hint =
         "Refresh the source; if the machine was moved or renamed, migrate it under its new name.",
 };
+const struct fault FAULT_VM_CHANGED = {
+    .code = "vm_changed",
+    .retry = RETRY_NEVER,
+    .http_status = 409,
+    .title = "The vm is no longer as it was described",
+    .hint = "Refresh the source, then try again.",
+};
 /* -- Placement and life -- */
 
 const struct fault FAULT_NODE_NAME_TAKEN = {
@@ -444,6 +451,7 @@ const struct fault *const fault_table[] = {
     &FAULT_VM_CONFIG_INVALID,
     &FAULT_VM_ENCRYPTED,
     &FAULT_VM_GONE,
+    &FAULT_VM_CHANGED,
     &FAULT_VM_LOCKED,
     &FAULT_VM_RUNNING,
     &FAULT_VM_SUSPENDED,

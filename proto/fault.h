@@ -54,6 +54,7 @@ extern const struct fault FAULT_DISK_INVALID;        /* truncated, cyclic, absur
 extern const struct fault FAULT_DISK_UNSUPPORTED;    /* a kind that we do not read */
 extern const struct fault FAULT_PATH_OUTSIDE;        /* leaves the roots of the node */
 extern const struct fault FAULT_ADDRESS_NOT_ALLOWED; /* a URL beyond the node's allow list */
+extern const struct fault FAULT_VM_CHANGED;          /* its description is out of date */
 extern const struct fault FAULT_SOURCE_CHANGED;      /* it is no longer what was being read */
 extern const struct fault FAULT_MANIFEST_MISMATCH;   /* an OVF digest does not fit its file */
 extern const struct fault FAULT_ARCHIVE_INVALID;     /* a tar with paths or sizes that we refuse */

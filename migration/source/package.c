@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "migration/source/package.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -297,6 +298,35 @@ bool package_disk(struct package *package, size_t index, size_t disk, const char
     return open_other(package, wanted->key, wanted->format, directory, ret_disk, err);
 }
 
+#define SPARSE_HEAD_BYTES 20 /* "KDMV", version, flags, then the capacity in sectors */
+
+/* As look_at_disk does for what is at hand, so that a later look at the whole file finds the same. The
+ * kinds of VMDK that an OVA holds begin with such a head ("Virtual Disk Format 5.0"). */
+static bool probe_remote(const struct package *package, const struct tarball_member *member,
+                         struct vm_disk *disk, struct error *err)
+{
+    uint8_t head[SPARSE_HEAD_BYTES];
+    uint64_t sectors = 0;
+    size_t length;
+    disk->stored_bytes = member->size_bytes;
+    if (strcmp(disk->format, "raw") == 0)
+        disk->capacity_bytes = member->size_bytes;
+    if (strcmp(disk->format, "vmdk") != 0)
+        return true;
+    if (!package->remote.read(package->remote.context, head, sizeof(head), member->offset_bytes,
+                              &length, err))
+        return false;
+    if (length != sizeof(head) || memcmp(head, "KDMV", 4) != 0)
+        return error_set(err, &FAULT_DISK_INVALID, "\"%.200s\" does not begin like a VMDK",
+                         disk->key);
+    memcpy(&sectors, head + 12, sizeof(sectors));
+    sectors = le64toh(sectors);
+    if (sectors == 0 || sectors > INT64_MAX / 512)
+        return error_set(err, &FAULT_DISK_INVALID, "\"%.200s\" has an absurd capacity", disk->key);
+    disk->capacity_bytes = sectors * 512;
+    return true;
+}
+
 /* The size that counts is the disk's own; the descriptor's is checked only where nothing else is at
  * hand. Formats that need a tool are looked at when they are read. */
 static bool look_at_disk(struct package *package, size_t index, size_t number, struct error *err)
@@ -308,8 +338,7 @@ static bool look_at_disk(struct package *package, size_t index, size_t number, s
         return false;
     if (package->remote.read != NULL) {
         const struct tarball_member *member = tarball_find(&package->archive, disk->key);
-        disk->stored_bytes = member != NULL ? member->size_bytes : 0;
-        return member != NULL || missing(disk->key, err);
+        return member != NULL ? probe_remote(package, member, disk, err) : missing(disk->key, err);
     }
     if (!open_part(package, disk->key, &part, err))
         return false;

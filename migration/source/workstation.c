@@ -168,7 +168,7 @@ static bool check_same(const struct vm *wanted, const struct vm *found, struct e
         same = strcmp(wanted->disks[i].key, found->disks[i].key) == 0 &&
                wanted->disks[i].capacity_bytes == found->disks[i].capacity_bytes;
     if (!same)
-        return error_set(err, &FAULT_SOURCE_CHANGED,
+        return error_set(err, &FAULT_VM_CHANGED,
                          "the machine has other disks than when it was described");
     return true;
 }

@@ -14,6 +14,7 @@
 #include "common/base/file.h"
 #include "fake_work.h"
 #include "migration/source/ova.h"
+#include "migration/source/package.h"
 #include "proto/fault.h"
 #include "tar_maker.h"
 
@@ -309,6 +310,60 @@ static void all_packages_are_listed_broken_ones_too(void **state)
     assert_string_equal(listing.lines[1], "bomb.ovf vm_config_invalid");
 }
 
+static bool read_memory(void *context, void *ret_data, size_t length, uint64_t offset,
+                        size_t *ret_length, struct error *err)
+{
+    const struct buffer *tar = context;
+    (void)err;
+    *ret_length = offset >= tar->length           ? 0
+                  : tar->length - offset < length ? tar->length - (size_t)offset
+                                                  : length;
+    memcpy(ret_data, tar->data + offset, *ret_length);
+    return true;
+}
+
+/* As an .ova behind a URL: what is not downloaded yet. */
+static struct vm *describe_remote(struct place *place, const char *format, const void *disk,
+                                  size_t disk_bytes)
+{
+    struct buffer tar = {0};
+    struct error err = {0};
+    struct package package;
+    char text[2048], wanted[64];
+    snprintf(text, sizeof(text), descriptor, "a.img");
+    snprintf(wanted, sizeof(wanted), "ovf:format='%s'", format);
+    char *at = strstr(text, "ovf:format='raw'");
+    CLEANUP(xfreep) char *rest = xstrdup(at + strlen("ovf:format='raw'"));
+    snprintf(at, sizeof(text) - (size_t)(at - text), "%s%s", wanted, rest);
+    tar_add(&tar, "web.ovf", '0', text, strlen(text));
+    tar_add(&tar, "a.img", '0', disk, disk_bytes);
+    tar_end(&tar);
+    const struct tarball_reader reader = {read_memory, &tar, tar.length};
+    if (!package_open_remote(&reader, place->arena, &package, &err))
+        fail_msg("%s", err.text);
+    struct vm *vm = package_vm(&package, 0);
+    package_close(&package);
+    buffer_fini(&tar);
+    return vm;
+}
+
+/* The descriptor says 8 KiB; the export would find what the disk itself says. */
+static void the_size_of_a_disk_behind_a_url_is_its_own(void **state)
+{
+    struct place *place = *state;
+    char disk[1536] = {0};
+    struct vm *vm = describe_remote(place, "raw", disk, sizeof(disk));
+    assert_int_equal(vm->disks[0].capacity_bytes, sizeof(disk));
+    memcpy(disk, "KDMV\1\0\0\0\3\0\0\0\0\0\2", 15); /* 0x20000 sectors */
+    vm = describe_remote(place, "vmdk.html#streamOptimized", disk, sizeof(disk));
+    assert_null(vm->obstacle_code);
+    assert_int_equal(vm->disks[0].capacity_bytes, 64 << 20);
+    assert_int_equal(vm->disks[0].stored_bytes, sizeof(disk));
+    memset(disk + 12, 0xff, 8);
+    vm = describe_remote(place, "vmdk.html#streamOptimized", disk, sizeof(disk));
+    assert_string_equal(vm->obstacle_code, "disk_invalid");
+}
+
 static void an_url_beyond_the_list_is_refused(void **state)
 {
     struct place *place = *state;
@@ -341,6 +396,7 @@ int main(void)
         TEST(a_href_is_an_uri),
         TEST(a_disk_of_a_package_is_one_file),
         TEST(all_packages_are_listed_broken_ones_too),
+        TEST(the_size_of_a_disk_behind_a_url_is_its_own),
         TEST(an_url_beyond_the_list_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
