@@ -61,9 +61,8 @@ bool gc_take_page(struct tick *tick, const struct job *job, const Guts__V1__Cata
                 (struct stray){item->kind, item->id, owners[i],
                                item->detail_json[0] == '\0' ? "{}" : item->detail_json};
     }
-    *TICK_ADD(tick, &tick->strays) =
-        (struct stray_page){job->fact.owner_kind == OWNER_SOURCE ? END_SOURCE : END_DESTINATION,
-                            job->fact.owner_id, job->fact.assigned_at, strays, count};
+    *TICK_ADD(tick, &tick->strays) = (struct stray_page){job->fact.owner_kind, job->fact.owner_id,
+                                                         job->fact.assigned_at, strays, count};
     return true;
 }
 

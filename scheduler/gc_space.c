@@ -120,7 +120,8 @@ void gc_take_left(struct tick *tick, struct node *node, const Guts__V1__NodeRepo
             continue;
         strays[count++] = (struct stray){KIND, left->name, owner, detail_of(tick, left)};
     }
-    *TICK_ADD(tick, &tick->strays) = (struct stray_page){node->id, tick->now_us, strays, count};
+    *TICK_ADD(tick, &tick->strays) =
+        (struct stray_page){OWNER_NODE, node->id, tick->now_us, strays, count};
     *TICK_ADD(tick, &tick->sweeps) =
         (struct sweep_fact){SWEEP_STRAYS, {node->id, "", tick->now_us, tick->now_us}};
 }

@@ -57,7 +57,7 @@ struct catalogue_page {
     size_t count;
 };
 struct stray_page {
-    enum end end;
+    enum owner_kind of; /* a source, a destination or a node */
     struct uuid endpoint_id;
     uint64_t look;
     struct stray *items;

@@ -129,8 +129,9 @@ static bool store_strays(struct tick *tick, struct db *db, struct error *err)
 {
     for (size_t i = 0; i < tick->strays.count; i++) {
         const struct stray_page *page = &tick->strays.items[i];
-        bool is_there;
-        if (!endpoint_fact_hold(db, page->end, &page->endpoint_id, &is_there, err) ||
+        bool is_there = page->of == OWNER_NODE; /* which nobody else deletes */
+        enum end end = page->of == OWNER_SOURCE ? END_SOURCE : END_DESTINATION;
+        if ((!is_there && !endpoint_fact_hold(db, end, &page->endpoint_id, &is_there, err)) ||
             (is_there &&
              !stray_save(db, &page->endpoint_id, page->look, page->items, page->count, err)))
             return false;
