@@ -8,6 +8,7 @@ import signal
 import subprocess
 import threading
 import time
+import uuid
 
 import guts_platform
 from guts_platform import Daemon, Platform, wait_until
@@ -396,9 +397,56 @@ def takeover(cell, row):
     go_back(cell, row, migration, "rollback", "ROLLED_BACK")
 
 
+def wish(cell, method, path, body=None):
+    """One wish, to its outcome."""
+    answer, _ = cell.insist(method, path, body or {}, (202,))
+    wish_id = answer["wish"]["id"]
+    wait_until(f"{method} {path} has its outcome", REST_SECONDS, lambda: cell.request(
+        "GET", f"/v1/wishes/{wish_id}", raw=True, timeout=6).get("state") in ("done", "failed"), every=0.04)
+
+
+def gc(cell, row):
+    """Looks for what nobody holds at both ends and in conversion space, then has it removed."""
+    nobody = uuid.uuid4()
+    stray = cell.world / "disks" / f"{nobody}-7-0"
+    left = cell.pool("node-1") / "jobs" / "former" / f"{nobody}-7"
+    stray.write_bytes(b"late")
+    left.mkdir(parents=True)
+    (left / "disk-0").write_bytes(b"left")
+    begin(cell, row)
+    places = ("sources/fakes", "destinations/nowhere", "nodes/node-1")
+    for remove in (False, True):
+        for place in places:
+            wish(cell, "POST", f"/v1/{place}/gc", {"remove": remove})
+    for place in places:  # a wish that failed is asked again by whoever made it
+        wish(cell, "POST", f"/v1/{place}/gc", {"remove": True})
+    assert not stray.exists() and not left.exists(), "what nobody holds was not removed"
+
+
+def delete(cell, row):
+    begin(cell, row)
+    migration = cell.create("fake", row)
+    go_back(cell, row, migration, "rollback", "ROLLED_BACK")
+    del cell.accepted[migration]
+    end = time.monotonic() + REST_SECONDS  # a settle check may be under way
+    while cell.request("GET", f"/v1/migrations/{migration}", raw=True, timeout=6).status != 404:
+        assert time.monotonic() < end, f"{migration} was not deleted"
+        cell.request("DELETE", f"/v1/migrations/{migration}", raw=True, timeout=6)
+        time.sleep(0.2)
+
+
+def drain(cell, row):
+    """A node takes no jobs for a while; the other one does its work."""
+    begin(cell, row)
+    for verb in ("drain", "disable", "enable"):
+        wish(cell, "POST", f"/v1/nodes/node-1/{verb}")
+        if verb == "drain":
+            cell.reach(cell.create("fake", row), ("VERIFIED",))
+
+
 STORIES = {story.__name__: story for story in (rollback, cleanup, local, local_rollback, cancel, refresh,
                                                cancel_there, local_cancel_there, fail,
-                                               retry, settled, takeover)}
+                                               retry, settled, takeover, gc, delete, drain)}
 
 
 def play(cell, row):

@@ -15,19 +15,18 @@ LIST_STEPS = ("test", "discover", "catalog")
 SENT = {"api": ("Wake",),
         "migration": ("NodeReport", "JobAccept", "LedgerWrite", "JobFinished", "InventoryPage",
                       "CatalogPage"),
-        "scheduler": ("JobAssign", "LeaseRenew", "LedgerAnswer", "Change")}
-TAKEN = {"migration": ("JobAssign", "LeaseRenew", "LedgerAnswer"),
+        "scheduler": ("JobAssign", "LeaseRenew", "LedgerAnswer", "NodeControl", "Change")}
+TAKEN = {"migration": ("JobAssign", "LeaseRenew", "LedgerAnswer", "NodeControl"),
          "scheduler": ("Wake", "NodeReport", "JobAccept", "LedgerWrite", "JobFinished",
                        "InventoryPage", "CatalogPage")}
 # Messages that no story brings about, with the reason.
-RARE = {"JobRefuse": "only in a race between what a node has and an assignment",
-        "NodeControl": "only for a second node under one name, or an unknown one"}
+RARE = {"JobRefuse": "only in a race between what a node has and an assignment"}
 # Points at which something may stand half done at the far end.
 FORWARD = (*(f"_{place}:{step}" for place in ("step", "deed") for step in (
     "preflight", "stop", "export", "copy", "check", "deploy", "verify")), ":intend:", ":made:", "data_flush")
 HALF_DONE = ("after_ledger_write:intend", "before_ledger_write:made", "before_ledger_write:settle", "after_deed:copy")
 GOING = ("rollback", "cleanup", "local", "local_rollback")
-LISTING = ("InventoryPage", "CatalogPage")
+STORY_OF = {"InventoryPage": "refresh", "CatalogPage": "refresh", "NodeControl": "gc"}
 RECORDS = {"worker": ("worker", "step", "identity", "chunks", "ledger", "result"),
            "migration": ("job", "run", "crash")}
 MOVES = {"rollback": ("SCHEDULED", "DISCOVERED", "UPLOADING", "DEPLOYED", "VERIFIED", "ROLLING_BACK",
@@ -35,8 +34,8 @@ MOVES = {"rollback": ("SCHEDULED", "DISCOVERED", "UPLOADING", "DEPLOYED", "VERIF
          "cleanup": ("CLEANING", "CLEANED"), "cancel": ("CANCELLING", "CANCELLED"),
          "retry": ("FAILED", "PENDING", "DEPLOYED"), "fail": ("FAILED", "ROLLING_BACK", "ROLLED_BACK"),
          "local": ("CONVERTING",)}
-VERBS = {"refresh": "refresh", "rollback": "rollback", "cleanup": "cleanup", "cancel": "cancel",
-         "retry": "retry"}
+VERBS = {"refresh": "refresh", "test": "refresh", "rollback": "rollback", "cleanup": "cleanup", "cancel": "cancel",
+         "retry": "retry", "gc": "gc", "delete": "delete", "drain": "drain", "enable": "drain", "disable": "drain"}
 
 
 @dataclasses.dataclass
@@ -87,6 +86,8 @@ def step_rows():
                 continue  # such a machine is off
             for point in ("before_step", "after_deed", "after_step"):
                 yield Row((f"worker.{point}:{step}",), story)
+    for point in ("before_step", "after_step"):
+        yield Row((f"worker.{point}:gc",), "gc")
     for step in LIST_STEPS:
         for point in ("before_step", "after_step"):
             yield Row((f"worker.{point}:{step}",), "refresh")
@@ -149,11 +150,11 @@ def worker_rows():
 
 def node_rows():
     for message in TAKEN["migration"]:
-        first = f"migration.after_message:{message}"
-        yield Row((f"migration.before_message:{message}",), "rollback")
-        yield Row((first,), "rollback")
+        first, story = f"migration.after_message:{message}", STORY_OF.get(message, "rollback")
+        yield Row((f"migration.before_message:{message}",), story)
+        yield Row((first,), story)
         for place in ("before_ack", "after_ack"):
-            yield Row((first, f"migration.{place}"), "rollback")
+            yield Row((first, f"migration.{place}"), story)
     for point in ("worker_started", "worker_ended", "result_taken", "before_drop", "after_drop"):
         yield Row((f"migration.{point}",), "rollback")
         yield Row((f"migration.{point}",), "cancel", when="verb" if point == "after_drop" else "start")
@@ -164,7 +165,7 @@ def node_rows():
 def bus_rows(chance):
     for who, messages in SENT.items():
         for message in messages:
-            story = "refresh" if message in LISTING else "rollback"
+            story = STORY_OF.get(message, "rollback")
             passes = chance.randint(1, 5) if message in ("NodeReport", "LeaseRenew", "Change") else 1
             for place in ("before_publish", "after_publish"):
                 yield Row((f"{who}.{place}:{message}",), story, passes=passes)
@@ -172,7 +173,7 @@ def bus_rows(chance):
 
 def scheduler_rows(chance):
     for message in TAKEN["scheduler"]:
-        story = "refresh" if message in LISTING else "cancel" if message == "Wake" else "rollback"
+        story = "cancel" if message == "Wake" else STORY_OF.get(message, "rollback")
         first, passes = f"scheduler.applied:{message}", chance.randint(1, 4) if message == "LedgerWrite" else 1
         yield Row((first,), story, passes=passes)
         for place in ("before_db_commit", "after_db_commit", "before_ack", "after_ack"):
@@ -182,7 +183,7 @@ def scheduler_rows(chance):
             yield Row((f"scheduler.moved:{state}",), story)
             for place in ("before_db_commit", "after_db_commit"):
                 yield Row((f"scheduler.moved:{state}", f"scheduler.{place}"), story)
-    for story, verb in VERBS.items():
+    for verb, story in VERBS.items():
         yield Row((f"scheduler.wish_taken:{verb}",), story)
         for place in ("before_db_commit", "after_db_commit"):
             yield Row((f"scheduler.wish_taken:{verb}", f"scheduler.{place}"), story)
