@@ -6,6 +6,7 @@
 #include "api/problem.h"
 #include "api/routes.h"
 #include "api/wish.h"
+#include "common/base/seals.h"
 #include "common/store/catalogue_view.h"
 #include "proto/fault.h"
 
@@ -34,6 +35,17 @@ bool endpoint_query(struct call *call, enum end end, struct uuid *ret_id, struct
     return true;
 }
 
+/* Their names alone. */
+static void write_secrets(struct writer *writer, const struct endpoint_definition *definition)
+{
+    struct seals_item item;
+    size_t position = 0;
+    writer_array_begin(writer, "secrets");
+    while (seals_next(definition->seal, definition->seal_length, &position, &item))
+        writer_text(writer, NULL, item.name);
+    writer_array_end(writer);
+}
+
 void endpoint_write(struct writer *writer, enum end end, const struct endpoint *endpoint)
 {
     const struct endpoint_definition *definition = &endpoint->definition;
@@ -46,6 +58,7 @@ void endpoint_write(struct writer *writer, enum end end, const struct endpoint *
     writer_raw(writer, "settings", definition->settings_json);
     writer_text(writer, "address", definition->address);
     writer_bool(writer, "sealed", definition->seal != NULL && definition->seal_length > 0);
+    write_secrets(writer, definition);
     writer_raw(writer, "labels", definition->labels_json != NULL ? definition->labels_json : "[]");
     writer_text(writer, "state", endpoint->state);
     problem_write_fault(writer, "fault", endpoint->fault_code, endpoint->fault_text);

@@ -2,6 +2,7 @@
  *
  * Sources and destinations: defined and changed. Secrets are split off the settings and sealed here,
  * together with the id and the address, before anything is stored. */
+#include <stdio.h>
 #include <string.h>
 
 #include "api/api.h"
@@ -9,11 +10,13 @@
 #include "api/endpoint.h"
 #include "api/option.h"
 #include "api/routes.h"
+#include "common/base/seals.h"
 #include "proto/address.h"
 #include "proto/fault.h"
 
 #define LABELS_MOST 32
 #define LABEL_BYTES_MOST 64
+#define SEALS_BYTES_MOST 65535 /* of the column */
 #define SETTINGS_BYTES_MOST (256u << 10)
 
 /* What a request says, and the definition that becomes of it. */
@@ -23,7 +26,7 @@ struct change {
     json_t *declaration; /* of the driver; NULL: the settings are not touched */
     struct option_values values;
     json_t *merged; /* settings as they will be */
-    struct buffer address, seal;
+    struct buffer address, seals;
     char seal_key_id[SEAL_KEY_ID_SIZE];
     struct endpoint_definition definition;
 };
@@ -34,7 +37,7 @@ static void change_fini(struct change *change)
     json_decref(change->declaration);
     json_decref(change->merged);
     buffer_fini(&change->address);
-    buffer_fini(&change->seal);
+    buffer_fini(&change->seals);
 }
 
 static const json_t *declared_settings(const struct change *change)
@@ -75,21 +78,49 @@ static const char *read_name(struct reader *reader, bool required)
     return name;
 }
 
-static bool seal_secrets(struct call *call, struct change *change, struct error *err)
+/* Each secret has a seal of its own, so that one can be changed while the others stay sealed. */
+static bool seal_one(struct call *call, struct change *change, const char *name, json_t *value,
+                     struct error *err)
 {
-    if (call->api->seal_keys == NULL)
-        return error_set(err, &FAULT_CONFIG, "no key to seal secrets with: set api.seal_keys");
-    char *text = json_dumps(change->values.secrets, JSON_COMPACT | JSON_SORT_KEYS);
-    struct secret *secret = secret_new(text, strlen(text));
+    CLEANUP(buffer_fini) struct buffer seal = {0};
+    struct seals_item item;
+    json_t *object = json_pack("{sO}", name, value);
+    char *text = json_dumps(object, JSON_COMPACT);
+    CLEANUP(secret_freep) struct secret *secret = secret_new(text, strlen(text));
+    json_decref(object); /* its text is the caller's, and wiped there */
     secret_wipe(text, strlen(text));
     free(text);
-    bool sealed = seal_close(call->api->seal_keys, &change->id, change->definition.address, secret,
-                             change->seal_key_id, &change->seal, err);
-    secret_free(secret);
-    if (!sealed)
+    if (strlen(name) >= sizeof(item.name))
+        return error_set(err, &FAULT_TOO_LARGE, "the name of the secret \"%.64s\" is too long",
+                         name);
+    if (!seal_close(call->api->seal_keys, &change->id, change->definition.address, secret,
+                    item.key_id, &seal, err))
         return false;
-    change->definition.seal = change->seal.data;
-    change->definition.seal_length = change->seal.length;
+    snprintf(item.name, sizeof(item.name), "%s", name);
+    item.seal = seal.data;
+    item.length = seal.length;
+    seals_add(&change->seals, &item);
+    snprintf(change->seal_key_id, sizeof(change->seal_key_id), "%s", item.key_id);
+    return true;
+}
+
+static bool seal_secrets(struct call *call, struct change *change, struct error *err)
+{
+    const char *name;
+    json_t *value;
+    json_object_foreach(change->values.secrets, name, value) {
+        if (json_is_null(value))
+            continue;
+        if (call->api->seal_keys == NULL)
+            return error_set(err, &FAULT_CONFIG, "no key to seal secrets with: set api.seal_keys");
+        if (!seal_one(call, change, name, value, err))
+            return false;
+    }
+    if (change->seals.length > SEALS_BYTES_MOST)
+        return error_set(err, &FAULT_TOO_LARGE, "the secrets have more than %d bytes together",
+                         SEALS_BYTES_MOST);
+    change->definition.seal = change->seals.data;
+    change->definition.seal_length = change->seals.length;
     change->definition.seal_key_id = change->seal_key_id;
     return true;
 }
@@ -185,7 +216,7 @@ static bool create(struct call *call, struct change *change, struct endpoint *re
     drop_nulls(change->merged);
     if (!make_address(call, change, err))
         return false;
-    if (json_object_size(change->values.secrets) > 0 && !seal_secrets(call, change, err))
+    if (!seal_secrets(call, change, err))
         return false;
     return endpoint_create(call->store, change->end, &change->id, project, &change->definition,
                            err) &&
@@ -212,6 +243,21 @@ bool endpoint_create_serve(struct call *call, struct error *err)
 
 /* -- update -------------------------------------------------------------------------------------- */
 
+/* Which secrets there are after the change, by name: true, or null for those that go. */
+static json_t *known_secrets(const struct change *change, const struct endpoint *endpoint)
+{
+    const struct endpoint_definition *before = &endpoint->definition;
+    struct seals_item item;
+    size_t position = 0;
+    const char *name;
+    json_t *value, *known = json_object();
+    while (seals_next(before->seal, before->seal_length, &position, &item))
+        json_object_set_new(known, item.name, json_true());
+    json_object_foreach(change->values.secrets, name, value)
+        json_object_set_new(known, name, json_is_null(value) ? json_null() : json_true());
+    return known;
+}
+
 static bool read_settings(struct call *call, struct reader *reader, struct change *change,
                           const struct endpoint *endpoint, const json_t *settings,
                           struct error *err)
@@ -227,9 +273,10 @@ static bool read_settings(struct call *call, struct reader *reader, struct chang
         return error_set(err, &FAULT_INTERNAL, "the stored settings are broken");
     json_object_update(change->merged, change->values.plain);
     drop_nulls(change->merged);
-    bool secrets = json_object_size(change->values.secrets) > 0;
+    json_t *known = known_secrets(change, endpoint);
     option_require(reader, "settings", declared_settings(change), change->merged,
-                   secrets || change->values.secret_removed ? change->values.secrets : NULL);
+                   json_object_size(change->values.secrets) > 0 ? known : NULL);
+    json_decref(known);
     return true;
 }
 
@@ -254,23 +301,28 @@ static bool read_update(struct call *call, struct change *change, const struct e
     return read_settings(call, reader, change, endpoint, settings, err) && call_sound(call, err);
 }
 
-/* A seal is for one address: under another the same secrets are asked for again. */
-static bool renew_seal(struct call *call, struct change *change, const struct endpoint *endpoint,
-                       struct error *err)
+/* What is not given anew stays sealed as it is, unless the address changes: a seal is for one address,
+ * under another the same secrets are asked for again. */
+static bool renew_seals(struct call *call, struct change *change, const struct endpoint *endpoint,
+                        struct error *err)
 {
-    bool was_sealed = endpoint->definition.seal_length > 0;
-    if (json_object_size(change->values.secrets) > 0)
-        return seal_secrets(call, change, err);
-    if (change->values.secret_removed) {
-        change->definition.seal = NULL;
-        change->definition.seal_length = 0;
-        change->definition.seal_key_id = "";
-    } else if (was_sealed &&
-               strcmp(endpoint->definition.address, change->definition.address) != 0) {
-        return error_set(err, &FAULT_SECRETS_NEEDED,
-                         "the address changes, which the secrets were sealed for");
+    const struct endpoint_definition *before = &endpoint->definition;
+    bool moves = strcmp(before->address, change->definition.address) != 0;
+    struct seals_item item;
+    size_t position = 0;
+    while (seals_next(before->seal, before->seal_length, &position, &item)) {
+        if (json_object_get(change->values.secrets, item.name) != NULL)
+            continue;
+        if (moves)
+            return error_set(err, &FAULT_SECRETS_NEEDED,
+                             "the address changes, which the secret \"%s\" was sealed for",
+                             item.name);
+        seals_add(&change->seals, &item);
+        snprintf(change->seal_key_id, sizeof(change->seal_key_id), "%s", item.key_id);
     }
-    return true;
+    if (position != before->seal_length)
+        return error_set(err, &FAULT_INTERNAL, "the stored seals are broken");
+    return seal_secrets(call, change, err);
 }
 
 static bool update(struct call *call, struct change *change, struct endpoint *endpoint,
@@ -283,7 +335,7 @@ static bool update(struct call *call, struct change *change, struct endpoint *en
     if (!read_update(call, change, endpoint, err))
         return false;
     if (change->merged != NULL &&
-        (!make_address(call, change, err) || !renew_seal(call, change, endpoint, err)))
+        (!make_address(call, change, err) || !renew_seals(call, change, endpoint, err)))
         return false;
     const char *project = endpoint->project;
     return endpoint_update(call->store, change->end, project, &change->id, &change->definition,

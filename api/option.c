@@ -211,9 +211,7 @@ static void check_one(struct reader *reader, const char *pointer, const json_t *
 {
     bool secret = is_declared(declared, "secret");
     if (json_is_null(value)) {
-        values->secret_removed = values->secret_removed || secret;
-        if (!secret)
-            json_object_set_new(values->plain, name, json_null());
+        json_object_set_new(secret ? values->secrets : values->plain, name, json_null());
         return;
     }
     size_t complaints = reader->error_count;
@@ -230,7 +228,7 @@ void option_check(struct reader *reader, const char *field, const json_t *declar
 {
     const char *name;
     json_t *value;
-    *ret_values = (struct option_values){json_object(), json_object(), false};
+    *ret_values = (struct option_values){json_object(), json_object()};
     json_object_foreach((json_t *)given, name, value) {
         const json_t *one = declaration_find(declared, name);
         const char *pointer = pointer_of(reader, field, name);

@@ -21,9 +21,8 @@
 #define OPTION_ITEMS_MOST 256
 
 struct option_values {
-    json_t *plain;       /* object: what may be stored and shown; null marks one to be removed */
-    json_t *secrets;     /* object of texts */
-    bool secret_removed; /* a secret was given as null */
+    json_t *plain;   /* object: what may be stored and shown; null marks one to be removed */
+    json_t *secrets; /* object of texts; null again */
 };
 void option_values_fini(struct option_values *values); /* wipes the secrets */
 

@@ -6,6 +6,7 @@
  */
 #include <string.h>
 
+#include "common/base/seals.h"
 #include "migration/steps.h"
 #include "proto/address.h"
 
@@ -20,8 +21,8 @@ static bool open_seal(const struct run *run, const struct endpoint *endpoint, co
         return error_set(err, &FAULT_SEAL_INVALID, "this node has no key that opens seals");
     if (!seal_private_load(run->private_key, &key, err))
         return false;
-    bool good = seal_open(key, endpoint->seal_key_id, endpoint->seal, endpoint->seal_length,
-                          &endpoint->id, address, ret_secret, err);
+    bool good = seals_open(key, endpoint->seal, endpoint->seal_length, &endpoint->id, address,
+                           ret_secret, err);
     seal_private_free(key);
     if (!good && err->fault == &FAULT_DENIED)
         err->fault = &FAULT_SEAL_INVALID;

@@ -19,10 +19,12 @@ const struct option_row endpoint_create_options[5] = {
     {"--label", "LABEL", "a label that a node must have to reach it; may be given several times",
      NULL},
 };
-const struct option_row endpoint_set_options[5] = {
+const struct option_row endpoint_set_options[6] = {
     {"--name", "NAME", "a new name", NULL},
     {"--setting", "NAME=VALUE", "a setting of the driver; may be given several times", NULL},
-    {"--secret", "NAME[=@FILE]", "a secret setting, asked for on the terminal or read from FILE",
+    {"--secret", "NAME[=@FILE]",
+     "a secret setting, asked for on the terminal or read from FILE; the others stay", NULL},
+    {"--unset", "NAME", "a setting or a secret that shall be no more; may be given several times",
      NULL},
     {"--description", "TEXT", "for people", NULL},
     {"--label", "LABEL", "a label that a node must have to reach it; may be given several times",
@@ -100,10 +102,23 @@ static bool read_secret(const char *text, json_t *settings)
     return sound;
 }
 
+static bool read_unset(const struct arguments *arguments, json_t *settings)
+{
+    for (size_t i = 0; i < arguments_count(arguments, "--unset"); i++) {
+        const char *name = arguments_nth(arguments, "--unset", i);
+        if (json_object_get(settings, name) != NULL) {
+            fprintf(stderr, "guts: \"%s\" is both given and unset\n", name);
+            return false;
+        }
+        json_object_set_new(settings, name, json_null());
+    }
+    return true;
+}
+
 static bool read_body(const struct arguments *arguments, json_t *body)
 {
     json_t *settings = json_object();
-    bool fine = read_settings(arguments, settings);
+    bool fine = read_settings(arguments, settings) && read_unset(arguments, settings);
     for (size_t i = 0; fine && i < arguments_count(arguments, "--secret"); i++)
         fine = read_secret(arguments_nth(arguments, "--secret", i), settings);
     if (json_object_size(settings) > 0)

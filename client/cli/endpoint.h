@@ -8,7 +8,7 @@
 
 #include "client/cli/output.h"
 
-extern const struct option_row endpoint_create_options[5], endpoint_set_options[5],
+extern const struct option_row endpoint_create_options[5], endpoint_set_options[6],
     endpoint_act_options[1], endpoint_list_options[1];
 
 int endpoint_create(struct session *session, const struct arguments *arguments,

@@ -39,6 +39,8 @@ DECLARATIONS = {
             {"name": "follow", "type": "boolean", "secret": False, "required": False,
              "address": False, "standard": "", "help": ""},
             {"name": "password", "type": "text", "secret": True, "required": False,
+             "address": False, "standard": "", "help": ""},
+            {"name": "pin", "type": "text", "secret": True, "required": False,
              "address": False, "standard": "", "help": ""}]},
     ("destination", "local"): {
         "title": "A directory", "features": ["verify"],

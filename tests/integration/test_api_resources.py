@@ -66,6 +66,46 @@ def test_a_changed_address_needs_the_secrets_again(api):
     api.call("DELETE", "/v1/sources/sealed", status=204)
 
 
+def sealed_parts(rows, name):
+    """What is sealed, by the name of the secret (common/base/seals.h)."""
+    ((value,),) = rows.run("SELECT seal FROM sources WHERE name = %s", name)
+    parts, at = {}, 1
+    while value and at < len(value):
+        texts = []
+        for _ in range(2):
+            length = value[at]
+            texts.append(value[at + 1:at + 1 + length].decode())
+            at += 1 + length
+        length = int.from_bytes(value[at:at + 4], "big")
+        parts[texts[0]] = value[at + 4:at + 4 + length]
+        at += 4 + length
+    return parts
+
+
+def test_a_secret_is_changed_alone(api, rows):
+    def change(status=200, **settings):
+        return api.call("PATCH", "/v1/sources/two", {"settings": settings}, status=status)
+
+    made = api.call("POST", "/v1/sources", {"name": "two", "driver": "ova", "settings": {
+        "path": "/x", "password": "one-secret", "pin": "another"}}, status=201)
+    assert made["secrets"] == ["password", "pin"]
+    before = sealed_parts(rows, "two")
+    assert sorted(before) == ["password", "pin"]
+    change(password="renewed")
+    after = sealed_parts(rows, "two")
+    assert sorted(after) == ["password", "pin"]
+    assert after["pin"] == before["pin"] and after["password"] != before["password"]
+    change(depth=7)
+    assert sealed_parts(rows, "two") == after
+    assert change(422, path="/y", password="renewed")["code"] == "secrets_needed"
+    assert "pin" in change(422, path="/y", password="renewed")["detail"]
+    assert sealed_parts(rows, "two") == after
+    assert change(password=None)["secrets"] == ["pin"]
+    assert sealed_parts(rows, "two") == {"pin": after["pin"]}
+    assert change(path="/y", pin=None)["sealed"] is False
+    api.call("DELETE", "/v1/sources/two", status=204)
+
+
 def test_names_are_unique_within_a_project_only(api, world):
     body = {"name": "lab", "driver": "ova", "settings": {"path": "/x"}}
     assert api.call("POST", "/v1/sources", body, status=409)["code"] == "name_taken"
@@ -115,7 +155,7 @@ def test_drivers_tell_their_settings(api):
                                                               ("destination", "local")}
     assert len(api.call("GET", "/v1/drivers?end=source")["drivers"]) == 1
     ova = api.call("GET", "/v1/drivers/source/ova", status=200)
-    assert [one["secret"] for one in ova["settings"]] == [False, False, False, True]
+    assert [one["secret"] for one in ova["settings"]] == [False, False, False, True, True]
     api.call("GET", "/v1/drivers/destination/ova", status=404)
     api.call("GET", "/v1/drivers/nowhere/ova", status=404)
 

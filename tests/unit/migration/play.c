@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "common/base/file.h"
-#include "common/base/secret.h"
+#include "common/base/seals.h"
 #include "proto/fault.h"
 #include "proto/topology.h"
 
@@ -327,8 +327,12 @@ static void seal(struct play *play, Guts__V1__Endpoint *end, const struct wish *
     CLEANUP(secret_freep) struct secret *secret = secret_new(text, strlen(text));
     assert_true(seal_close(key, &id, address, secret, key_id, sealed, &err));
     seal_public_free(key);
-    end->seal.data = arena_memdup(play->arena, sealed->data, sealed->length);
-    end->seal.len = sealed->length;
+    struct seals_item item = {.name = "password", .seal = sealed->data, .length = sealed->length};
+    CLEANUP(buffer_fini) struct buffer seals = {0};
+    snprintf(item.key_id, sizeof(item.key_id), "%s", key_id);
+    seals_add(&seals, &item);
+    end->seal.data = arena_memdup(play->arena, seals.data, seals.length);
+    end->seal.len = seals.length;
     end->seal_key_id = arena_strdup(play->arena, key_id);
     buffer_fini(sealed);
 }
