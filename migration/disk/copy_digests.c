@@ -11,6 +11,7 @@
 
 #include "common/base/memory.h"
 #include "migration/disk/copy_engine.h"
+#include "migration/disk/copy_hash.h"
 #include "proto/fault.h"
 
 #define PAGE_CHUNKS 4096u
@@ -30,6 +31,14 @@ struct copy_digests {
     uint8_t zero[COPY_DIGEST_BYTES];
     uint8_t zero_last[COPY_DIGEST_BYTES]; /* the last chunk may be short */
 };
+
+void copy_zero_digest(size_t length, uint8_t ret_digest[COPY_DIGEST_BYTES])
+{
+    struct copy_hash *hash = copy_hash_new();
+    copy_hash_add_zeroes(hash, length);
+    copy_hash_end(hash, ret_digest);
+    copy_hash_free(hash);
+}
 
 struct copy_digests *copy_digests_new(uint64_t size_bytes)
 {

@@ -10,21 +10,15 @@
 
 #include <string.h>
 #include <time.h>
-#if defined(__x86_64__)
-#include <xxh_x86dispatch.h>
-#else
-#include <xxhash.h>
-#endif
 
 #include "common/base/clock.h"
 #include "common/base/memory.h"
+#include "migration/disk/copy_hash.h"
 #include "migration/disk/pack.h"
 #include "migration/disk/zero.h"
 #include "proto/fault.h"
 
-#define ZERO_PAGE_BYTES (64u << 10)
 #define LEAST_ZERO_RUN_BYTES (16u << 10)
-static const uint8_t zero_page[ZERO_PAGE_BYTES];
 
 struct work {
     struct copy *copy;
@@ -32,33 +26,8 @@ struct work {
     uint8_t *packs; /* of the buffer's blocks; NULL: the copy passes none */
     uint32_t pack_lengths[COPY_CHUNK_BYTES / DISK_PACK_BYTES];
     struct copy_item item;
-    XXH3_state_t *digest;
+    struct copy_hash *hash; /* of the item */
 };
-
-static void digest_zeroes(XXH3_state_t *state, uint64_t length)
-{
-    for (; length > 0;) {
-        size_t step = length < ZERO_PAGE_BYTES ? (size_t)length : ZERO_PAGE_BYTES;
-        XXH3_128bits_update(state, zero_page, step);
-        length -= step;
-    }
-}
-
-static void digest_end(XXH3_state_t *state, uint8_t ret_digest[COPY_DIGEST_BYTES])
-{
-    XXH128_canonical_t canonical;
-    XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(state));
-    memcpy(ret_digest, canonical.digest, COPY_DIGEST_BYTES);
-}
-
-void copy_zero_digest(size_t length, uint8_t ret_digest[COPY_DIGEST_BYTES])
-{
-    XXH3_state_t *state = XXH3_createState();
-    XXH3_128bits_reset(state);
-    digest_zeroes(state, length);
-    digest_end(state, ret_digest);
-    XXH3_freeState(state);
-}
 
 /* Waits as the rate demands. Our own waiting is no stall. */
 static void pay(struct copy *copy, uint64_t bytes)
@@ -108,7 +77,7 @@ static bool read_piece(struct work *work, uint8_t *to, size_t length, uint64_t o
         return false;
     copy->control->read_bytes += length;
     copy->moved_ms = clock_mono_ms();
-    XXH3_128bits_update(work->digest, to, length);
+    copy_hash_add(work->hash, to, length);
     return true;
 }
 
@@ -152,7 +121,7 @@ static bool pass_pieces(struct work *work, struct error *err)
     for (size_t i = 0; i < work->item.extent_count; i++) {
         struct disk_extent rest = work->item.extents[i];
         if (rest.kind != DISK_EXTENT_DATA) {
-            digest_zeroes(work->digest, rest.length);
+            copy_hash_add_zeroes(work->hash, rest.length);
             if (!zero_piece(copy, rest.offset, rest.length, err))
                 return false;
             continue;
@@ -183,7 +152,7 @@ static bool read_whole(struct work *work, struct error *err)
                 return false;
         } else {
             memset(to, 0, (size_t)extent->length);
-            digest_zeroes(work->digest, extent->length);
+            copy_hash_add_zeroes(work->hash, extent->length);
         }
     }
     return true;
@@ -226,7 +195,7 @@ static void record(struct work *work)
     struct copy *copy = work->copy;
     const struct copy_item *item = &work->item;
     struct copy_chunk chunk = {.index = item->offset / COPY_CHUNK_BYTES};
-    digest_end(work->digest, chunk.digest);
+    copy_hash_end(work->hash, chunk.digest);
     pthread_mutex_lock(&copy->lock);
     if (copy->written_count == copy->written_capacity) {
         copy->written_capacity = copy->written_capacity > 0 ? copy->written_capacity * 2 : 64;
@@ -243,7 +212,7 @@ static void record(struct work *work)
 static bool pass_item(struct work *work, struct error *err)
 {
     struct copy *copy = work->copy;
-    XXH3_128bits_reset(work->digest);
+    copy_hash_begin(work->hash);
     memset(work->pack_lengths, 0, sizeof(work->pack_lengths));
     bool in_turn = copy->ordered_read || copy->ordered_write;
     if (in_turn) {
@@ -283,9 +252,7 @@ static bool work_once(struct work *work, bool *ret_end, struct error *err)
 void *copy_work(void *argument)
 {
     struct copy *copy = argument;
-    struct work work = {.copy = copy, .digest = XXH3_createState()};
-    if (work.digest == NULL)
-        abort();
+    struct work work = {.copy = copy, .hash = copy_hash_new()};
     bool end = false;
     while (!end && !copy->ending) {
         struct error err = {0};
@@ -296,7 +263,7 @@ void *copy_work(void *argument)
         if (err.fault != NULL)
             copy_fail(copy, &err);
     }
-    XXH3_freeState(work.digest);
+    copy_hash_free(work.hash);
     pthread_mutex_lock(&copy->lock);
     copy->running--;
     pthread_cond_signal(&copy->wake);
