@@ -5,14 +5,13 @@
  */
 #include <endian.h>
 #include <inttypes.h>
-#include <libdeflate.h>
 #include <pthread.h>
 #include <string.h>
-#include <zstd.h>
 
 #include "common/base/memory.h"
 #include "migration/disk/disk_ops.h"
 #include "migration/disk/qcow2.h"
+#include "migration/disk/qcow2_inflate.h"
 #include "proto/fault.h"
 
 #define MAGIC 0x514649fbu
@@ -33,7 +32,7 @@ struct disk_qcow2_read {
     struct disk disk;
     struct disk *file;
     uint32_t cluster_bits;
-    bool zstd;
+    struct qcow2_inflaters inflaters;
     uint64_t *l1; /* as on disk */
     uint64_t l1_entries;
     uint64_t table_covers; /* bytes of the disk */
@@ -117,25 +116,10 @@ static bool is_data(uint64_t entry)
 
 /* -- clusters ----------------------------------------------------------------------------------------- */
 
-static bool inflate(const struct disk_qcow2_read *self, const uint8_t *packed, size_t length,
-                    uint8_t *cluster)
-{
-    size_t size = cluster_bytes(self), used, made = 0;
-    if (self->zstd) { /* what follows in the sector is no part of it */
-        size_t frame = ZSTD_findFrameCompressedSize(packed, length);
-        return !ZSTD_isError(frame) && ZSTD_decompress(cluster, size, packed, frame) == size;
-    }
-    struct libdeflate_decompressor *inflater = libdeflate_alloc_decompressor();
-    if (inflater == NULL)
-        abort();
-    enum libdeflate_result result =
-        libdeflate_deflate_decompress_ex(inflater, packed, length, cluster, size, &used, &made);
-    libdeflate_free_decompressor(inflater);
-    return result == LIBDEFLATE_SUCCESS && made == size;
-}
-
-static bool read_packed(struct disk_qcow2_read *self, uint64_t entry, uint8_t *ret_cluster,
-                        struct error *err)
+/* What the cluster's entry leads to, inflated: into `to`, or for a part of it into the inflater, which
+ * keeps it for the next part. */
+static bool unpack(struct disk_qcow2_read *self, struct qcow2_inflater *inflater, uint64_t entry,
+                   uint8_t *to, struct error *err)
 {
     unsigned bits = 62 - (self->cluster_bits - 8);
     uint64_t address = entry & ((1ull << bits) - 1), end = disk_size_bytes(self->file);
@@ -146,13 +130,32 @@ static bool read_packed(struct disk_qcow2_read *self, uint64_t entry, uint8_t *r
     if (address >= end || length > 2 * cluster_bytes(self))
         return error_set(err, &FAULT_DISK_INVALID, "%s: a compressed cluster at %" PRIu64,
                          self->disk.description, address);
-    CLEANUP(xfreep) uint8_t *packed = xcalloc(1, length);
-    if (!disk_read(self->file, packed, length, address, err))
+    if (!disk_read(self->file, inflater->packed, (size_t)length, address, err))
         return false;
-    return inflate(self, packed, length, ret_cluster) ||
+    return qcow2_inflate(&self->inflaters, inflater, (size_t)length, to) ||
            error_set(err, &FAULT_DISK_INVALID,
                      "%s: the compressed cluster at %" PRIu64 " is damaged", self->disk.description,
                      address);
+}
+
+static bool read_packed(struct disk_qcow2_read *self, uint64_t entry, uint8_t *to, size_t length,
+                        uint64_t within, struct error *err)
+{
+    struct qcow2_inflater *inflater = qcow2_inflater_take(&self->inflaters, entry);
+    bool good = true;
+    if (length == cluster_bytes(self)) {
+        good = unpack(self, inflater, entry, to, err);
+    } else {
+        if (inflater->held != entry) {
+            inflater->held = 0;
+            good = unpack(self, inflater, entry, inflater->cluster, err);
+            inflater->held = good ? entry : 0;
+        }
+        if (good)
+            memcpy(to, inflater->cluster + within, length);
+    }
+    qcow2_inflater_give(&self->inflaters, inflater);
+    return good;
 }
 
 /* A range within one cluster. */
@@ -170,13 +173,7 @@ static bool read_part(struct disk_qcow2_read *self, uint64_t entry, uint8_t *to,
                              self->disk.description, address);
         return disk_read(self->file, to, length, address + within, err);
     }
-    if (within == 0 && length == cluster_bytes(self))
-        return read_packed(self, entry, to, err);
-    CLEANUP(xfreep) uint8_t *cluster = xcalloc(1, cluster_bytes(self));
-    if (!read_packed(self, entry, cluster, err))
-        return false;
-    memcpy(to, cluster + within, length);
-    return true;
+    return read_packed(self, entry, to, length, within, err);
 }
 
 /* How many bytes from `offset` on lie behind each other in the file, too, as far as `length`. */
@@ -258,6 +255,7 @@ static void close_disk(struct disk *disk)
     for (unsigned i = 0; i < L2_CACHED; i++)
         free(self->tables[i].entries);
     free(self->l1);
+    qcow2_inflaters_fini(&self->inflaters);
     pthread_mutex_destroy(&self->lock);
     disk_fini(disk);
     free(self);
@@ -320,7 +318,8 @@ static bool load(struct disk_qcow2_read *self, const uint8_t *header, struct err
 {
     uint64_t bytes = (uint64_t)get32(header + 36) * 8;
     self->cluster_bits = get32(header + 20);
-    self->zstd = get32(header + 4) >= 3 && (get64(header + 72) & 8) != 0 && header[104] == 1;
+    bool zstd = get32(header + 4) >= 3 && (get64(header + 72) & 8) != 0 && header[104] == 1;
+    qcow2_inflaters_init(&self->inflaters, cluster_bytes(self), zstd);
     self->l1_entries = bytes / 8;
     self->table_covers = cluster_bytes(self) / 8 * cluster_bytes(self);
     if (bytes > L1_MOST)

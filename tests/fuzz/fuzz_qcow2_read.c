@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * A qcow2 that somebody gives us to read.
- * sources: migration/disk/qcow2_read.c migration/disk/disk.c migration/disk/lane.c migration/disk/raw.c proto/fault.c proto/fault_preflight.c
+ * sources: migration/disk/qcow2_read.c migration/disk/qcow2_inflate.c migration/disk/disk.c migration/disk/lane.c migration/disk/raw.c proto/fault.c proto/fault_preflight.c
  * packages: libdeflate libzstd
  * seeds: tests/fuzz/seeds_disk qcow2_read
  */
