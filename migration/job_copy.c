@@ -178,7 +178,7 @@ static bool copy_bytes(struct copying *copy, struct error *err)
 static bool prove(struct copying *copy, json_t *evidence, struct error *err)
 {
     struct run *run = copy->all->run;
-    struct copy_control control = {0};
+    struct copy_control control = {.budget = copy->all->budget};
     work_watch(run->work, -1, &control);
     pthread_mutex_lock(&run->ends);
     bool good = run->destination_driver->disk_end(run->destination, &run->plan, copy->index,

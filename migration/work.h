@@ -27,6 +27,9 @@ const struct uuid *work_owner(const struct work *work);  /* the migration's, sou
 const char *work_directory(const struct work *work);     /* the job's, in the conversion space */
 const struct roots *work_roots(const struct work *work); /* where local paths may lead */
 struct arena *work_arena(const struct work *work);       /* lives as long as the job */
+/* What either end of a disk may hold to read ahead or to send from: its share of the job's buffers. 0: as
+ * much as pays. */
+uint64_t work_end_bytes(const struct work *work);
 const json_t *work_options(const struct work *work);     /* of the migration: an object */
 
 /* -- whether to go on --------------------------------------------------------------------------- */

@@ -29,6 +29,7 @@ struct work_plan {
     const struct lease_page *page;
     int channel_fd;
     uint64_t ledger_repeat_ms;
+    uint64_t end_bytes; /* see work_end_bytes */
 };
 bool work_new(const struct work_plan *plan, struct work **ret_work, struct error *err) MUST_CHECK;
 /* Sends the last status, ends the thread. */

@@ -84,6 +84,14 @@ static bool prepare(struct worker *worker, struct error *err)
            child_drop_privileges(err) && walls_raise(handover, &worker->assign, err);
 }
 
+/* Both ends of all disks under way together get three quarters of the buffers; the rest is lent to those
+ * who copy. */
+static uint64_t end_bytes(const struct worker_settings *limits)
+{
+    uint64_t disks = limits->disks_at_once > 0 ? (uint64_t)limits->disks_at_once : 1;
+    return limits->buffer_bytes * 3 / 4 / disks / 2;
+}
+
 static bool start_work(struct worker *worker, struct error *err)
 {
     struct work_plan plan = {
@@ -96,6 +104,7 @@ static bool start_work(struct worker *worker, struct error *err)
         .page = worker->page,
         .channel_fd = CHILD_SOCKET_FD,
         .ledger_repeat_ms = worker->handover.worker.ledger_repeat_ms,
+        .end_bytes = end_bytes(&worker->handover.worker),
     };
     return work_new(&plan, &worker->work, err);
 }

@@ -91,6 +91,7 @@ static bool upload_begin(struct openstack *self, struct openstack_upload *upload
         .insecure = cloud->insecure,
         .idle_seconds = 120,
         .answer = &upload->answer,
+        .memory_bytes = work_end_bytes(self->work),
     };
     return http_upload_begin(&plan, upload->stream_bytes, &upload->upload, err);
 }
@@ -239,7 +240,9 @@ static bool image_make(struct openstack *self, const struct destination_plan *pl
 static bool open_stream(struct openstack *self, struct openstack_upload *upload,
                         struct destination_disk *disk, uint64_t size_bytes, struct error *err)
 {
-    upload->digest = disk_sink_digest_new((struct disk_sink){feed, upload, interrupt});
+    struct http_plan plan = {.memory_bytes = work_end_bytes(self->work)};
+    upload->digest = disk_sink_digest_new(
+        (struct disk_sink){feed, upload, interrupt, http_upload_held_bytes(&plan)});
     struct disk_sink sink = disk_sink_digest_sink(upload->digest);
     const char *directory = work_directory(self->work);
     if (upload->form == OPENSTACK_FORM_PACKED)

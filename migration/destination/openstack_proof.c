@@ -80,7 +80,9 @@ static bool compare(const struct openstack_upload *upload, const json_t *image, 
 static bool open_reader(struct openstack *self, const struct openstack_upload *upload,
                         struct disk **ret_disk, struct error *err)
 {
-    const struct glance_disk_plan plan = {.link = self->link, .image_id = upload->image_id};
+    const struct glance_disk_plan plan = {.link = self->link,
+                                          .image_id = upload->image_id,
+                                          .memory_bytes = work_end_bytes(self->work)};
     struct disk *file = NULL;
     if (!glance_disk_open(&plan, &file, err))
         return false;

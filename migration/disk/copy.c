@@ -71,7 +71,8 @@ static unsigned thread_count(const struct copy *copy)
             count += 2; /* while some wait for their turn, others decode */
     }
     uint64_t memory = plan->memory_bytes > 0 ? plan->memory_bytes : 32ull << 20;
-    uint64_t paid = plan->budget == NULL ? memory / copy->taken_bytes : THREADS_MOST;
+    uint64_t rest = memory > copy->held_bytes ? memory - copy->held_bytes : 0;
+    uint64_t paid = plan->budget == NULL ? rest / copy->taken_bytes : THREADS_MOST;
     if (count > paid)
         count = (unsigned)paid;
     return count < 1 ? 1 : count > THREADS_MOST ? THREADS_MOST : count;
@@ -91,6 +92,9 @@ static void copy_init(struct copy *copy, struct copy_plan *plan)
     copy->packs = plan->to != NULL && disk_takes_packs(plan->to) && disk_gives_packs(plan->from);
     copy->taken_bytes = copy->buffer_bytes * (copy->packs ? 2 : 1);
     copy->budget = plan->budget != NULL ? plan->budget : copy_budget_new(plan->memory_bytes);
+    copy->held_bytes =
+        disk_held_bytes(plan->from) + (plan->to != NULL ? disk_held_bytes(plan->to) : 0);
+    copy_budget_hold(copy->budget, copy->held_bytes);
     copy->moved_ms = clock_mono_ms();
     copy_map_init(&copy->map, plan);
     copy_throttle_init(&copy->throttle);
@@ -106,6 +110,7 @@ static void copy_init(struct copy *copy, struct copy_plan *plan)
 
 static void copy_fini(struct copy *copy)
 {
+    copy_budget_release(copy->budget, copy->held_bytes);
     if (copy->plan->budget == NULL)
         copy_budget_free(copy->budget);
     copy_map_fini(&copy->map);

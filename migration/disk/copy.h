@@ -30,6 +30,7 @@ struct copy_chunk {
 struct copy_control {
     _Atomic bool stop;                 /* end soon with FAULT_CANCELLED; what is flushed stays */
     _Atomic uint64_t bytes_per_second; /* 0: no limit */
+    struct copy_budget *budget; /* of passes without a plan (copy_verify); NULL: one of its own */
     /* Progress, written by the copy: */
     _Atomic uint64_t total_bytes; /* of data extents, as far as they are known */
     _Atomic uint64_t done_bytes;  /* of those; resumed chunks included */
@@ -37,7 +38,8 @@ struct copy_control {
     _Atomic uint64_t written_bytes;
 };
 
-/* A bound on buffers, in bytes, that several copies share (the disks of one vm). A copy's thread takes
+/* A bound on buffers, in bytes, that several copies share (the disks of one vm), and with them what their
+ * disks hold to read ahead or to send from (disk_held_bytes). A copy's thread takes
  * one buffer for a chunk and asks for no second, so copies that share cannot block each other. */
 struct copy_budget;
 struct copy_budget *copy_budget_new(uint64_t bytes); /* 0: 32 MiB */

@@ -179,8 +179,11 @@ static bool set_chunks(void *context, const struct copy_chunk *chunks, size_t co
 bool copy_digests_read(struct copy_digests *digests, struct disk *disk,
                        struct copy_control *control, struct error *err)
 {
-    struct copy_plan plan = {
-        .from = disk, .control = control, .flushed = set_chunks, .context = digests};
+    struct copy_plan plan = {.from = disk,
+                             .control = control,
+                             .budget = control->budget,
+                             .flushed = set_chunks,
+                             .context = digests};
     return copy_run(&plan, err);
 }
 
@@ -230,8 +233,11 @@ bool copy_verify(struct disk *disk, const struct copy_digests *digests,
         return error_set(err, &FAULT_DIGEST_MISMATCH, "%s: %" PRIu64 " bytes instead of %" PRIu64,
                          disk_describe(disk), disk_size_bytes(disk), digests->size_bytes);
     struct verify verify = {digests, copy_set_new(digests->size_bytes)};
-    struct copy_plan plan = {
-        .from = disk, .control = control, .flushed = verify_chunks, .context = &verify};
+    struct copy_plan plan = {.from = disk,
+                             .control = control,
+                             .budget = control->budget,
+                             .flushed = verify_chunks,
+                             .context = &verify};
     bool ok = copy_run(&plan, err) && verify_rest(&verify, err);
     copy_set_free(verify.told);
     return ok;

@@ -78,6 +78,10 @@ void copy_turn_end(struct copy_turn *turn);
  * for it; NULL: not yet. One that is larger than the whole budget is granted alone. */
 void *copy_budget_take(struct copy_budget *budget, size_t bytes);
 void copy_budget_give(struct copy_budget *budget, void *buffer, size_t bytes);
+/* What the disks of a copy hold themselves (disk_held_bytes): while it runs, so much less is lent. One
+ * buffer is lent in any case. */
+void copy_budget_hold(struct copy_budget *budget, uint64_t bytes);
+void copy_budget_release(struct copy_budget *budget, uint64_t bytes);
 
 /* -- work ----------------------------------------------------------------------------------------- */
 struct copy {
@@ -87,7 +91,8 @@ struct copy {
     bool ordered_write;
     bool packs; /* blocks are handed on compressed where they can be (pack.h) */
     size_t buffer_bytes;
-    size_t taken_bytes; /* of the budget, by each thread: its buffer, and one for packs */
+    uint64_t held_bytes; /* by the disks */
+    size_t taken_bytes;  /* of the budget, by each thread: its buffer, and one for packs */
     struct copy_budget *budget;
     struct copy_map map;
     struct copy_throttle throttle;

@@ -90,6 +90,7 @@ struct idle_buffer {
 struct copy_budget {
     uint64_t total_bytes;
     uint64_t lent_bytes;
+    uint64_t held_bytes; /* by disks */
     uint64_t idle_bytes;
     struct idle_buffer *idle;
     pthread_mutex_t lock;
@@ -126,7 +127,17 @@ void copy_budget_free(struct copy_budget *budget)
 
 static bool is_free(const struct copy_budget *budget, uint64_t bytes)
 {
-    return budget->lent_bytes == 0 || budget->lent_bytes + bytes <= budget->total_bytes;
+    return budget->lent_bytes == 0 ||
+           budget->held_bytes + budget->lent_bytes + bytes <= budget->total_bytes;
+}
+
+/* So much idle memory goes that `bytes` more fit, if that is enough. */
+static void idle_free(struct copy_budget *budget, uint64_t bytes)
+{
+    while (budget->idle != NULL &&
+           budget->held_bytes + budget->lent_bytes + budget->idle_bytes + bytes >
+               budget->total_bytes)
+        free(idle_pop(budget, &budget->idle));
 }
 
 /* One of this size that is there, or a new one, for which others go if they must. */
@@ -136,9 +147,7 @@ static void *buffer_find(struct copy_budget *budget, size_t bytes)
         if ((*at)->bytes == bytes)
             return idle_pop(budget, at);
     }
-    while (budget->idle != NULL &&
-           budget->lent_bytes + budget->idle_bytes + bytes > budget->total_bytes)
-        free(idle_pop(budget, &budget->idle));
+    idle_free(budget, bytes);
     void *buffer = aligned_alloc(4096, bytes);
     if (buffer == NULL)
         abort();
@@ -175,6 +184,22 @@ void copy_budget_give(struct copy_budget *budget, void *buffer, size_t bytes)
     budget->idle_bytes += bytes;
     *idle = (struct idle_buffer){budget->idle, bytes};
     budget->idle = idle;
+    pthread_cond_broadcast(&budget->given);
+    pthread_mutex_unlock(&budget->lock);
+}
+
+void copy_budget_hold(struct copy_budget *budget, uint64_t bytes)
+{
+    pthread_mutex_lock(&budget->lock);
+    budget->held_bytes += bytes;
+    idle_free(budget, 0);
+    pthread_mutex_unlock(&budget->lock);
+}
+
+void copy_budget_release(struct copy_budget *budget, uint64_t bytes)
+{
+    pthread_mutex_lock(&budget->lock);
+    budget->held_bytes -= bytes;
     pthread_cond_broadcast(&budget->given);
     pthread_mutex_unlock(&budget->lock);
 }

@@ -56,6 +56,11 @@ bool disk_is_writable(const struct disk *disk)
     return disk->ops->write != NULL;
 }
 
+uint64_t disk_held_bytes(const struct disk *disk)
+{
+    return disk->held_bytes;
+}
+
 uint32_t disk_block_bytes(const struct disk *disk)
 {
     return disk->block_bytes;

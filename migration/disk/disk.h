@@ -40,6 +40,8 @@ uint64_t disk_size_bytes(const struct disk *disk);  /* guest-visible */
 enum disk_access disk_access(const struct disk *disk);
 unsigned disk_parallel(const struct disk *disk); /* calls that pay at once; at least 1 */
 bool disk_is_writable(const struct disk *disk);
+/* Bytes of buffers that it holds as long as it is open, to read ahead or to send from. */
+uint64_t disk_held_bytes(const struct disk *disk);
 uint32_t
 disk_block_bytes(const struct disk *disk); /* room is given in such units; a power of two */
 

@@ -48,6 +48,7 @@ struct disk {
     enum disk_access access;
     unsigned parallel;
     uint32_t block_bytes; /* the unit in which room is given; disk_init says 4096 */
+    uint64_t held_bytes;  /* of buffers, see disk_held_bytes; wrappers pass on what they wrap */
     bool whole_blocks;    /* a copy writes whole aligned blocks, each once */
 };
 /* For disks over other disks: tells what will be read soon, as far as it lies inside. */

@@ -147,5 +147,6 @@ struct disk *disk_faults_wrap(struct disk *inner, struct disk_faults *faults)
               xasprintf("faulty %s", disk_describe(inner)), xstrdup(disk_identity(inner)),
               disk_size_bytes(inner), disk_access(inner), disk_parallel(inner));
     faulty->disk.block_bytes = disk_block_bytes(inner);
+    faulty->disk.held_bytes = disk_held_bytes(inner);
     return &faulty->disk;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A disk over ranges of a URL. Blocks of 1 MiB stand in a few slots; one thread a connection fetches
+ * A disk over ranges of a URL. Blocks of 1 MiB (less where memory is scarce) stand in a few slots; one thread a connection fetches
  * those that are wanted, lowest first. A read wants its blocks, and when it goes on where others ended,
  * the next ones too. A small read elsewhere (a table among data) fetches just its part of a block.
  */
@@ -15,7 +15,8 @@
 #include "migration/disk/http_inner.h"
 #include "proto/fault.h"
 
-#define BLOCK_BYTES (1u << 20)
+#define BLOCK_MOST_BYTES (1u << 20)
+#define BLOCK_LEAST_BYTES (64u << 10)
 #define PART_BYTES                                                                                 \
     (16u << 10) /* parts of blocks are multiples of it; larger reads take whole blocks */
 #define NOWHERE UINT64_MAX
@@ -44,6 +45,7 @@ struct disk_http {
     struct disk disk;
     struct http_thing thing;
     unsigned fetcher_count;
+    size_t block_bytes;
     struct fetcher fetchers[CONNECTIONS_MOST];
     pthread_mutex_t lock; /* of all below */
     pthread_cond_t wanted;
@@ -92,10 +94,10 @@ static void *fetcher_run(void *context)
         }
         slot->state = SLOT_LOADING;
         if (slot->data == NULL)
-            slot->data = xcalloc(1, BLOCK_BYTES);
+            slot->data = xcalloc(1, http->block_bytes);
         uint8_t *to = slot->data + slot->from;
         size_t wanted = slot->until - slot->from;
-        uint64_t offset = slot->block * BLOCK_BYTES + slot->from;
+        uint64_t offset = slot->block * http->block_bytes + slot->from;
         pthread_mutex_unlock(&http->lock);
         struct error err = {0};
         bool ok = http_fetch_get(fetcher->fetch, to, wanted, offset, &err);
@@ -134,10 +136,10 @@ static struct slot *free_slot(struct disk_http *http)
     return found;
 }
 
-static size_t block_bytes(const struct disk_http *http, uint64_t block)
+static size_t block_length(const struct disk_http *http, uint64_t block)
 {
-    uint64_t rest = http->disk.size_bytes - block * BLOCK_BYTES;
-    return rest < BLOCK_BYTES ? (size_t)rest : BLOCK_BYTES;
+    uint64_t rest = http->disk.size_bytes - block * http->block_bytes;
+    return rest < http->block_bytes ? (size_t)rest : http->block_bytes;
 }
 
 static bool is_covered(const struct slot *slot, size_t from, size_t until)
@@ -176,7 +178,7 @@ static bool is_near(const struct disk_http *http, uint64_t block)
 /* Wants the blocks behind `block`, where reading goes on upwards: half of the slots at most. */
 static void read_ahead(struct disk_http *http, uint64_t block)
 {
-    uint64_t blocks = (http->disk.size_bytes + BLOCK_BYTES - 1) / BLOCK_BYTES;
+    uint64_t blocks = (http->disk.size_bytes + http->block_bytes - 1) / http->block_bytes;
     bool upwards = is_near(http, block);
     if (!upwards || block + 1 > http->expected)
         http->expected = block + 1;
@@ -184,7 +186,7 @@ static void read_ahead(struct disk_http *http, uint64_t block)
         return;
     for (uint64_t next = block + 1; next < blocks && next <= block + http->slot_count / 2; next++) {
         struct slot *slot = find_slot(http, next);
-        size_t bytes = block_bytes(http, next);
+        size_t bytes = block_length(http, next);
         if (slot == NULL) {
             if (want(http, next, 0, bytes) == NULL)
                 return;
@@ -198,7 +200,7 @@ static void read_ahead(struct disk_http *http, uint64_t block)
 static void ask_for(struct disk_http *http, uint64_t block, size_t from, size_t until)
 {
     struct slot *slot = find_slot(http, block);
-    size_t bytes = block_bytes(http, block);
+    size_t bytes = block_length(http, block);
     if (slot != NULL) { /* a second part is wanted of it: then all */
         if (slot->state == SLOT_WANTED || (slot->state == SLOT_READY && slot->pins == 0))
             want_part(http, slot, 0, bytes);
@@ -234,7 +236,7 @@ static struct slot *pin(struct disk_http *http, uint64_t block, size_t from, siz
         } else if (slot->state == SLOT_READY) {
             slot->pins++;
             slot->used_at = ++http->clock;
-            if (is_covered(slot, 0, block_bytes(http, block)))
+            if (is_covered(slot, 0, block_length(http, block)))
                 read_ahead(http, block);
             break;
         }
@@ -258,9 +260,9 @@ static bool http_read(struct disk *disk, void *ret_data, size_t length, uint64_t
     struct disk_http *http = (struct disk_http *)disk;
     uint8_t *to = ret_data;
     while (length > 0) {
-        size_t at = offset % BLOCK_BYTES;
-        size_t step = BLOCK_BYTES - at < length ? BLOCK_BYTES - at : length;
-        struct slot *slot = pin(http, offset / BLOCK_BYTES, at, at + step, err);
+        size_t at = offset % http->block_bytes, rest = http->block_bytes - at;
+        size_t step = rest < length ? rest : length;
+        struct slot *slot = pin(http, offset / http->block_bytes, at, at + step, err);
         if (slot == NULL)
             return false;
         memcpy(to, slot->data + at, step);
@@ -275,11 +277,11 @@ static bool http_read(struct disk *disk, void *ret_data, size_t length, uint64_t
 static void http_expect(struct disk *disk, uint64_t length, uint64_t offset)
 {
     struct disk_http *http = (struct disk_http *)disk;
-    size_t from = offset % BLOCK_BYTES;
-    size_t until = length < BLOCK_BYTES - from ? from + (size_t)length : BLOCK_BYTES;
+    size_t from = offset % http->block_bytes, rest = http->block_bytes - from;
+    size_t until = from + (length < rest ? (size_t)length : rest);
     pthread_mutex_lock(&http->lock);
-    if (find_slot(http, offset / BLOCK_BYTES) == NULL)
-        ask_for(http, offset / BLOCK_BYTES, from, until);
+    if (find_slot(http, offset / http->block_bytes) == NULL)
+        ask_for(http, offset / http->block_bytes, from, until);
     pthread_mutex_unlock(&http->lock);
 }
 
@@ -324,17 +326,42 @@ static const struct disk_ops http_ops = {
 
 /* -- opening -------------------------------------------------------------------------------------- */
 
-static bool fetchers_begin(struct disk_http *http, const struct http_plan *plan, struct error *err)
+/* What a connection needs: two blocks, and what it receives into. */
+static uint64_t share_bytes(size_t block_bytes)
+{
+    return 2ull * block_bytes + http_buffer_bytes(block_bytes);
+}
+
+/* Cuts the memory into blocks, at least eight if they need not be tiny; returns how many connections it
+ * suffices for. Without a bound it is what the connections that were asked for need. */
+static unsigned cut_memory(struct disk_http *http, const struct http_plan *plan)
 {
     unsigned count = plan->connections > 0 ? plan->connections : 4;
-    if (count > CONNECTIONS_MOST)
-        count = CONNECTIONS_MOST;
-    uint64_t slots = (plan->memory_bytes > 0 ? plan->memory_bytes : 8u << 20) / BLOCK_BYTES;
-    slots = slots < count * 2 ? count * 2 : slots;
-    http->slot_count = slots > SLOTS_MOST ? SLOTS_MOST : (unsigned)slots;
+    count = count < CONNECTIONS_MOST ? count : CONNECTIONS_MOST;
+    uint64_t memory =
+        plan->memory_bytes > 0 ? plan->memory_bytes : count * share_bytes(BLOCK_MOST_BYTES);
+    http->block_bytes = BLOCK_MOST_BYTES;
+    while (http->block_bytes > BLOCK_LEAST_BYTES && memory / http->block_bytes < 8 &&
+           plan->memory_bytes > 0)
+        http->block_bytes /= 2;
+    while (count > 1 && memory < count * share_bytes(http->block_bytes))
+        count--;
+    uint64_t received = count * http_buffer_bytes(http->block_bytes);
+    uint64_t slots = memory > received ? (memory - received) / http->block_bytes : 0;
+    slots = slots > 2 ? slots : 2;
+    http->slot_count = slots < SLOTS_MOST ? (unsigned)slots : SLOTS_MOST;
+    http->disk.held_bytes = http->slot_count * http->block_bytes + received;
+    http->disk.parallel = count;
+    return count;
+}
+
+static bool fetchers_begin(struct disk_http *http, const struct http_plan *plan, struct error *err)
+{
+    unsigned count = cut_memory(http, plan);
     for (unsigned i = 0; i < count; i++) {
         http->fetchers[i].http = http;
         http->fetchers[i].fetch = http_fetch_new(plan, &http->thing, goes_on, http);
+        http_fetch_receive_into(http->fetchers[i].fetch, http_buffer_bytes(http->block_bytes));
         int failure =
             pthread_create(&http->fetchers[i].thread, NULL, fetcher_run, &http->fetchers[i]);
         if (failure != 0)
@@ -351,8 +378,7 @@ bool disk_http_open(const struct http_plan *plan, struct disk **ret_disk, struct
     pthread_cond_init(&http->wanted, NULL);
     pthread_cond_init(&http->arrived, NULL);
     char *shown = http_shown(plan->url);
-    disk_init(&http->disk, &http_ops, xasprintf("http %s", shown), NULL, 0, DISK_RANDOM,
-              plan->connections > 0 ? plan->connections : 4);
+    disk_init(&http->disk, &http_ops, xasprintf("http %s", shown), NULL, 0, DISK_RANDOM, 1);
     free(shown);
     if (!http_probe(plan, &http->thing, err)) {
         http_close(&http->disk);

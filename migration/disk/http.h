@@ -32,11 +32,12 @@ struct http_plan {
     const char *const
         *headers;        /* "Name: value", copied and wiped at the end; NULL-terminated or NULL */
     const char *ca_file; /* NULL: the system's */
-    const char *cert, *key;  /* of the client, PEM files; NULL: none */
-    bool insecure;           /* certificates are not checked: somebody said so in these words */
-    unsigned connections;    /* of a disk; 0: 4 */
-    uint64_t memory_bytes;   /* of read-ahead; 0: 8 MiB */
-    unsigned retries;        /* of one range; 0: 5 */
+    const char *cert, *key; /* of the client, PEM files; NULL: none */
+    bool insecure;          /* certificates are not checked: somebody said so in these words */
+    unsigned connections;   /* of a disk; 0: 4 */
+    uint64_t
+        memory_bytes; /* that a disk or an upload holds (disk_held_bytes) about; 0: 9, 4, 2.5 MiB */
+    unsigned retries; /* of one range; 0: 5 */
     unsigned idle_seconds;   /* less than 100 bytes a second for so long breaks a request; 0: 30 */
     unsigned answer_seconds; /* an upload's answer may take so long when all was sent; 0: 600 */
     /* Of disk_http_pull_open, when a request is refused (401, 403): the headers to go on with, borrowed until the
@@ -69,6 +70,8 @@ bool disk_http_open_once(const struct http_plan *plan, struct disk **ret_disk,
  * begin another. FAULT_DENIED 401, 403; _NOT_FOUND 404, 410; _CONFLICT 409; _NO_SPACE 413, 507; _UNAVAILABLE
  * 429 and 5xx; _TIMEOUT: took no byte for idle_seconds; _IO others. */
 struct http_upload;
+/* What an upload of that plan holds, for its sink. */
+uint64_t http_upload_held_bytes(const struct http_plan *plan);
 bool http_upload_begin(const struct http_plan *plan, uint64_t length_bytes,
                        struct http_upload **ret_upload, struct error *err) MUST_CHECK;
 /* Waits while the peer is slower. An upload that broke is an error here. */

@@ -11,6 +11,9 @@
 #include "migration/disk/http_inner.h"
 #include "proto/fault.h"
 
+#define RECEIVE_MOST_BYTES (256u << 10)
+#define RECEIVE_LEAST_BYTES (16u << 10)
+
 /* Asked by curl for every address that it would connect to. What we open does not leak into children. */
 static curl_socket_t open_socket(void *context, curlsocktype purpose, struct curl_sockaddr *address)
 {
@@ -35,7 +38,7 @@ void *http_handle_new(const struct http_plan *plan, struct http_gate *gate)
     curl_easy_setopt(handle, CURLOPT_LOW_SPEED_LIMIT, 100L); /* a trickle is no progress */
     curl_easy_setopt(handle, CURLOPT_LOW_SPEED_TIME,
                      (long)(plan->idle_seconds > 0 ? plan->idle_seconds : 30));
-    curl_easy_setopt(handle, CURLOPT_BUFFERSIZE, 256L << 10);
+    curl_easy_setopt(handle, CURLOPT_BUFFERSIZE, (long)RECEIVE_MOST_BYTES);
     gate->may_connect = plan->may_connect;
     gate->context = plan->may_connect_context;
     curl_easy_setopt(handle, CURLOPT_OPENSOCKETFUNCTION, open_socket);
@@ -51,6 +54,14 @@ void *http_handle_new(const struct http_plan *plan, struct http_gate *gate)
     if (plan->ca_file != NULL)
         curl_easy_setopt(handle, CURLOPT_CAINFO, plan->ca_file);
     return handle;
+}
+
+size_t http_buffer_bytes(uint64_t ours)
+{
+    size_t bytes = RECEIVE_MOST_BYTES;
+    while (bytes > RECEIVE_LEAST_BYTES && bytes > ours / 4)
+        bytes /= 2;
+    return bytes;
 }
 
 struct curl_slist *http_headers_new(const struct http_plan *plan, const char *more)

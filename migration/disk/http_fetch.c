@@ -184,6 +184,11 @@ struct http_fetch *http_fetch_new(const struct http_plan *plan, const struct htt
     return fetch;
 }
 
+void http_fetch_receive_into(struct http_fetch *fetch, size_t bytes)
+{
+    curl_easy_setopt(fetch->handle, CURLOPT_BUFFERSIZE, (long)bytes);
+}
+
 void http_fetch_free(struct http_fetch *fetch)
 {
     if (fetch == NULL)

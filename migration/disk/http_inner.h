@@ -20,6 +20,8 @@ struct http_gate {
 /* A CURL handle with its time-outs, protocols, certificates and gate (which outlives it); aborts only
  * without memory. */
 void *http_handle_new(const struct http_plan *plan, struct http_gate *gate);
+/* What a handle holds to receive into, so long as its owner holds `ours` bytes beside it: at most 256 KiB. */
+size_t http_buffer_bytes(uint64_t ours);
 /* The plan's headers and `more` (NULL: none). */
 struct curl_slist *http_headers_new(const struct http_plan *plan, const char *more);
 void http_headers_free(struct curl_slist *headers); /* wipes */
@@ -65,6 +67,7 @@ struct http_fetch;
 /* `thing` outlives it. `goes_on` is asked while it waits. */
 struct http_fetch *http_fetch_new(const struct http_plan *plan, const struct http_thing *thing,
                                   bool (*goes_on)(void *context), void *context);
+void http_fetch_receive_into(struct http_fetch *fetch, size_t bytes);
 void http_fetch_free(struct http_fetch *fetch);
 /* Exactly length bytes; what breaks is asked for again from there. */
 bool http_fetch_get(struct http_fetch *fetch, uint8_t *ret_data, size_t length, uint64_t offset,

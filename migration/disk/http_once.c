@@ -301,6 +301,7 @@ static struct once *once_new(const struct http_plan *plan)
     once->shown = http_shown(plan->url);
     disk_init(&once->disk, &once_ops, xasprintf("http %s", once->shown), NULL, 0, DISK_SEQUENTIAL,
               1);
+    once->disk.held_bytes = sizeof(once->buffer) + http_buffer_bytes(UINT64_MAX);
     once->idle_ms = (plan->idle_seconds > 0 ? plan->idle_seconds : 30) * 1000ull;
     once->retries = plan->retries > 0 ? plan->retries : 5;
     once->handle = http_handle_new(plan, &once->gate);

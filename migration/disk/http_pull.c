@@ -18,7 +18,9 @@
 #include "proto/fault.h"
 
 #define CURSORS 2u
-#define BUFFER_BYTES (2u << 20)
+#define MEMORY_BYTES (4u << 20)
+#define BUFFER_LEAST_BYTES (64u << 10)
+#define BUFFER_MOST_BYTES (64u << 20)
 #define SKIP_MOST (4u << 20) /* read and dropped rather than asked for anew */
 #define FAILURES_MOST 5u
 
@@ -35,6 +37,7 @@ struct cursor {
     uint64_t at; /* the place of the buffer's first byte */
     uint64_t used_at;
     size_t first, have;
+    size_t capacity;
     uint8_t *buffer;
     char words[CURL_ERROR_SIZE];
 };
@@ -46,6 +49,7 @@ struct disk_http_pull {
     const char *const *(*renew)(void *context);
     void *renew_context;
     uint64_t idle_ms;
+    uint64_t held_bytes;
     atomic_bool interrupted;
     pthread_mutex_t lock; /* of all below */
     uint64_t clock;
@@ -81,14 +85,14 @@ static size_t take_body(char *data, size_t size, size_t count, void *context)
     size_t length = size * count;
     if (!cursor->checked)
         check_head(cursor);
-    if (!cursor->fits || length > BUFFER_BYTES)
+    if (!cursor->fits || length > cursor->capacity)
         return 0;
-    if (length > BUFFER_BYTES - cursor->have) {
+    if (length > cursor->capacity - cursor->have) {
         cursor->paused = true;
         return CURL_WRITEFUNC_PAUSE;
     }
-    size_t to = (cursor->first + cursor->have) % BUFFER_BYTES;
-    size_t part = length < BUFFER_BYTES - to ? length : BUFFER_BYTES - to;
+    size_t to = (cursor->first + cursor->have) % cursor->capacity;
+    size_t part = length < cursor->capacity - to ? length : cursor->capacity - to;
     memcpy(cursor->buffer + to, data, part);
     memcpy(cursor->buffer, data + part, length - part);
     cursor->have += length;
@@ -208,7 +212,7 @@ static bool cursor_fill(struct cursor *cursor, struct error *err)
 
 static void drop(struct cursor *cursor, size_t length)
 {
-    cursor->first = (cursor->first + length) % BUFFER_BYTES;
+    cursor->first = (cursor->first + length) % cursor->capacity;
     cursor->have -= length;
     cursor->at += length;
 }
@@ -250,7 +254,7 @@ static bool pull_read(struct disk *disk, void *ret_data, size_t length, uint64_t
             drop(cursor, skip < part ? (size_t)skip : part);
             continue;
         }
-        part = part < BUFFER_BYTES - cursor->first ? part : BUFFER_BYTES - cursor->first;
+        part = part < cursor->capacity - cursor->first ? part : cursor->capacity - cursor->first;
         part = part < length ? part : length;
         memcpy(to, cursor->buffer + cursor->first, part);
         drop(cursor, part);
@@ -293,15 +297,22 @@ static const struct disk_ops ops = {
 
 /* -- opening ------------------------------------------------------------------------------------------------- */
 
+/* What curl gives at once has to fit. */
 static void cursor_init(struct cursor *cursor, struct disk_http_pull *pull,
                         const struct http_plan *plan)
 {
+    uint64_t memory = (plan->memory_bytes > 0 ? plan->memory_bytes : MEMORY_BYTES) / CURSORS;
+    size_t received = http_buffer_bytes(memory);
+    memory = memory > BUFFER_LEAST_BYTES + received ? memory - received : BUFFER_LEAST_BYTES;
     cursor->pull = pull;
-    cursor->buffer = xcalloc(1, BUFFER_BYTES);
+    cursor->capacity = memory < BUFFER_MOST_BYTES ? (size_t)memory : BUFFER_MOST_BYTES;
+    cursor->buffer = xcalloc(1, cursor->capacity);
+    pull->held_bytes += cursor->capacity + received;
     cursor->multi = curl_multi_init();
     if (cursor->multi == NULL)
         abort();
     cursor->handle = http_handle_new(plan, &cursor->gate);
+    curl_easy_setopt(cursor->handle, CURLOPT_BUFFERSIZE, (long)received);
     curl_easy_setopt(cursor->handle, CURLOPT_HTTPHEADER, pull->headers);
     curl_easy_setopt(cursor->handle, CURLOPT_HEADERFUNCTION, take_head);
     curl_easy_setopt(cursor->handle, CURLOPT_HEADERDATA, cursor);
@@ -329,6 +340,7 @@ bool disk_http_pull_open(const struct http_plan *plan, struct disk **ret_disk, s
     disk_init(&pull->disk, &ops, xstrdup(pull->shown),
               thing.validator != NULL ? xstrdup(thing.validator) : NULL, thing.size_bytes,
               DISK_SEQUENTIAL, 1);
+    pull->disk.held_bytes = pull->held_bytes;
     *ret_disk = &pull->disk;
     return true;
 }

@@ -13,10 +13,12 @@
 #include "migration/disk/http_inner.h"
 #include "proto/fault.h"
 
-#define RING_BYTES (2u << 20)
+#define RING_MOST_BYTES (2u << 20)
+#define RING_LEAST_BYTES (128u << 10)
 #define ANSWER_MOST (1u << 20) /* bytes of an answer's body; more breaks it */
 #define WAKE_BYTES (64u << 10) /* a paused request goes on when there are so many */
 #define TICK_MS 500
+#define ANSWER_RECEIVED_BYTES (16u << 10)
 
 struct http_upload {
     CURL *handle;
@@ -44,7 +46,8 @@ struct http_upload {
     struct http_answer answer;
     struct http_answer *ret_answer; /* the caller's; NULL: not wanted */
     CURLcode code;
-    uint8_t ring[RING_BYTES];
+    size_t ring_bytes;
+    uint8_t *ring;
 };
 
 static size_t take(char *to, size_t size, size_t count, void *context)
@@ -55,9 +58,9 @@ static size_t take(char *to, size_t size, size_t count, void *context)
     upload->paused = upload->put == upload->taken && !upload->closed;
     upload->moved_ms = clock_mono_ms();
     while (length < most && upload->taken < upload->put) {
-        size_t at = upload->taken % RING_BYTES;
+        size_t at = upload->taken % upload->ring_bytes;
         uint64_t there = upload->put - upload->taken;
-        size_t step = RING_BYTES - at < there ? RING_BYTES - at : (size_t)there;
+        size_t step = upload->ring_bytes - at < there ? upload->ring_bytes - at : (size_t)there;
         if (step > most - length)
             step = most - length;
         memcpy(to + length, upload->ring + at, step);
@@ -147,7 +150,23 @@ static void upload_free(struct http_upload *upload)
     pthread_cond_destroy(&upload->moved);
     pthread_mutex_destroy(&upload->lock);
     free(upload->shown);
+    free(upload->ring);
     free(upload);
+}
+
+/* The ring; a quarter of it is curl's to send from. */
+static size_t ring_bytes(const struct http_plan *plan)
+{
+    size_t bytes = RING_MOST_BYTES;
+    while (plan->memory_bytes > 0 && bytes > RING_LEAST_BYTES &&
+           bytes + bytes / 4 > plan->memory_bytes)
+        bytes /= 2;
+    return bytes;
+}
+
+uint64_t http_upload_held_bytes(const struct http_plan *plan)
+{
+    return ring_bytes(plan) + ring_bytes(plan) / 4 + ANSWER_RECEIVED_BYTES;
 }
 
 bool http_upload_begin(const struct http_plan *plan, uint64_t length_bytes,
@@ -165,11 +184,14 @@ bool http_upload_begin(const struct http_plan *plan, uint64_t length_bytes,
     upload->answer_ms = (plan->answer_seconds > 0 ? plan->answer_seconds : 600) * 1000ull;
     upload->moved_ms = clock_mono_ms();
     upload->length = length_bytes;
+    upload->ring_bytes = ring_bytes(plan);
+    upload->ring = xcalloc(1, upload->ring_bytes);
     pthread_mutex_init(&upload->lock, NULL);
     pthread_cond_init(&upload->moved, NULL);
     curl_easy_setopt(upload->handle, CURLOPT_HTTPHEADER, upload->headers);
     curl_easy_setopt(upload->handle, CURLOPT_UPLOAD, 1L);
-    curl_easy_setopt(upload->handle, CURLOPT_UPLOAD_BUFFERSIZE, 512L << 10);
+    curl_easy_setopt(upload->handle, CURLOPT_UPLOAD_BUFFERSIZE, (long)(upload->ring_bytes / 4));
+    curl_easy_setopt(upload->handle, CURLOPT_BUFFERSIZE, (long)ANSWER_RECEIVED_BYTES);
     curl_easy_setopt(upload->handle, CURLOPT_INFILESIZE_LARGE, (curl_off_t)length_bytes);
     curl_easy_setopt(upload->handle, CURLOPT_READFUNCTION, take);
     curl_easy_setopt(upload->handle, CURLOPT_READDATA, upload);
@@ -215,16 +237,16 @@ bool http_upload_write(struct http_upload *upload, const void *data, size_t leng
     bool ok = true;
     pthread_mutex_lock(&upload->lock);
     while (ok && length > 0) {
-        while (upload->put - upload->taken == RING_BYTES && !upload->ended)
+        while (upload->put - upload->taken == upload->ring_bytes && !upload->ended)
             pthread_cond_wait(&upload->moved, &upload->lock);
         if (upload->ended) { /* answered before all was sent */
             ok = outcome(upload, err) &&
                  error_set(err, &FAULT_IO, "\"%s\": answered before its end", upload->shown);
             break;
         }
-        size_t at = upload->put % RING_BYTES;
-        uint64_t room = RING_BYTES - (upload->put - upload->taken);
-        size_t step = RING_BYTES - at < room ? RING_BYTES - at : (size_t)room;
+        size_t at = upload->put % upload->ring_bytes;
+        uint64_t room = upload->ring_bytes - (upload->put - upload->taken);
+        size_t step = upload->ring_bytes - at < room ? upload->ring_bytes - at : (size_t)room;
         if (step > length)
             step = length;
         memcpy(upload->ring + at, from, step);

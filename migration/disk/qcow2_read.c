@@ -343,6 +343,7 @@ bool disk_qcow2_read_open(struct disk *file, struct disk **ret_disk, struct erro
     disk_init(&self->disk, &ops, xasprintf("qcow2 in %s", disk_describe(file)),
               xstrdup(disk_identity(file)), get64(header + 24), disk_access(file),
               disk_parallel(file));
+    self->disk.held_bytes = disk_held_bytes(file);
     if (!load(self, header, err)) {
         close_disk(&self->disk);
         return false;

@@ -401,6 +401,7 @@ bool disk_qcow2_repack_open(struct disk *from, struct disk_sink sink, const char
     repack->sink = sink;
     disk_init(&repack->disk, &repack_ops, xstrdup("qcow2 stream"), NULL, disk_size_bytes(from),
               DISK_SEQUENTIAL, 4);
+    repack->disk.held_bytes = sink.held_bytes;
     repack->disk.block_bytes = QCOW2_CLUSTER_BYTES;
     repack->disk.whole_blocks = true;
     repack->slots.spill_fd = -1;

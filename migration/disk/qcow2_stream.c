@@ -298,6 +298,7 @@ bool disk_qcow2_stream_open(struct disk *from, struct disk_sink sink, const char
     stream->page_table = UINT32_MAX;
     disk_init(&stream->disk, &stream_ops, xstrdup("qcow2 stream"), NULL, disk_size_bytes(from),
               DISK_SEQUENTIAL, 4);
+    stream->disk.held_bytes = sink.held_bytes;
     stream->disk.block_bytes = QCOW2_CLUSTER_BYTES;
     stream->map.spill_fd = -1;
     if (!qcow2_map_build(from, spill_directory, &stream->map, err)) {

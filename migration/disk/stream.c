@@ -95,6 +95,7 @@ struct disk *disk_raw_stream_new(uint64_t size_bytes, struct disk_sink sink)
     stream->sink = sink;
     disk_init(&stream->disk, &stream_ops, xstrdup("raw stream"), NULL, size_bytes, DISK_SEQUENTIAL,
               4);
+    stream->disk.held_bytes = sink.held_bytes;
     return &stream->disk;
 }
 
@@ -130,7 +131,7 @@ struct disk_sink_digest *disk_sink_digest_new(struct disk_sink inner)
 
 struct disk_sink disk_sink_digest_sink(struct disk_sink_digest *digest)
 {
-    return (struct disk_sink){digest_write, digest, digest_interrupt};
+    return (struct disk_sink){digest_write, digest, digest_interrupt, digest->inner.held_bytes};
 }
 
 void disk_sink_digest_text(struct disk_sink_digest *digest,

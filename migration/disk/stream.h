@@ -17,6 +17,7 @@ struct disk_sink {
     bool (*write)(void *context, const void *data, size_t length, struct error *err);
     void *context;
     void (*interrupt)(void *context);
+    uint64_t held_bytes; /* of buffers behind it, see disk_held_bytes */
 };
 void disk_sink_interrupt(const struct disk_sink *sink);
 

@@ -382,6 +382,7 @@ bool disk_vmdk_open_over(struct disk *bytes, struct disk **ret_disk, struct erro
     *ret_disk = vmdk_ready(vmdk, disk_describe(bytes));
     free((*ret_disk)->identity);
     (*ret_disk)->identity = xstrdup(disk_identity(bytes));
+    (*ret_disk)->held_bytes = disk_held_bytes(bytes);
     return true;
 }
 

@@ -271,6 +271,7 @@ bool disk_vmdk_stream_open_over(struct disk *bytes, struct disk **ret_disk, stru
 {
     struct disk_vmdk_stream *stream = stream_new();
     stream->below = bytes;
+    stream->disk.held_bytes = disk_held_bytes(bytes);
     stream->bytes = (struct disk_bytes){read_below, stream, interrupt_below};
     return stream_begin(stream, ret_disk, err);
 }

@@ -88,6 +88,7 @@ bool glance_way_plan(struct glance_way *way, struct http_plan *ret_plan, struct 
         .key = cloud->key,
         .insecure = cloud->insecure,
         .idle_seconds = 120,
+        .memory_bytes = way->memory_bytes,
         .renew = renew,
         .renew_context = way,
     };
@@ -97,7 +98,8 @@ bool glance_way_plan(struct glance_way *way, struct http_plan *ret_plan, struct 
 static bool way_init(struct glance_way *way, const struct glance_disk_plan *plan, struct error *err)
 {
     const char *base;
-    *way = (struct glance_way){.link = plan->link, .mutex = plan->mutex};
+    *way = (struct glance_way){
+        .link = plan->link, .mutex = plan->mutex, .memory_bytes = plan->memory_bytes};
     lock(way);
     bool good = openstack_endpoint(plan->link->session, "image", &base, err);
     if (good)
@@ -184,6 +186,7 @@ bool glance_disk_open(const struct glance_disk_plan *plan, struct disk **ret_dis
     disk_init(&self->disk, &ops, xasprintf("image %s", plan->image_id), xstrdup(plan->image_id),
               disk_size_bytes(self->inner), plan->random && ranges ? DISK_RANDOM : DISK_SEQUENTIAL,
               disk_parallel(self->inner));
+    self->disk.held_bytes = disk_held_bytes(self->inner);
     *ret_disk = &self->disk;
     return true;
 }

@@ -22,6 +22,7 @@ struct glance_disk_plan {
     const char *image_id;
     /* Call it random where ranges are served: a jump is a request. */
     bool random;
+    uint64_t memory_bytes; /* see struct http_plan */
 };
 bool glance_disk_open(const struct glance_disk_plan *plan, struct disk **ret_disk,
                       struct error *err) MUST_CHECK;

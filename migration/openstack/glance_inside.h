@@ -14,6 +14,7 @@ struct glance_way {
     char *url;
     char *token_header; /* wiped with the way */
     const char *headers[2];
+    uint64_t memory_bytes; /* see struct http_plan */
 };
 /* What to ask with; borrowed from the way until the next call. */
 bool glance_way_plan(struct glance_way *way, struct http_plan *ret_plan,

@@ -189,6 +189,7 @@ bool glance_whole_open(struct glance_way *way, struct disk **ret_disk, struct er
     }
     disk_init(&whole->disk, &ops, xstrdup(disk_describe(whole->streams[0].from)), NULL,
               disk_size_bytes(whole->streams[0].from), DISK_SEQUENTIAL, 1);
+    whole->disk.held_bytes = STREAMS * disk_held_bytes(whole->streams[0].from) + SKIP_BYTES;
     *ret_disk = &whole->disk;
     return true;
 }

@@ -298,8 +298,11 @@ bool openstack_export_disk(struct source_export *session, size_t index, struct d
     struct openstack_export *export = (struct openstack_export *)session;
     struct openstack_source *self = (struct openstack_source *)session->source;
     const char *image_id = export->disks[index].image_id;
-    const struct glance_disk_plan plan = {
-        .link = self->link, .mutex = &self->mutex, .image_id = image_id, .random = true};
+    const struct glance_disk_plan plan = {.link = self->link,
+                                          .mutex = &self->mutex,
+                                          .image_id = image_id,
+                                          .random = true,
+                                          .memory_bytes = work_end_bytes(self->work)};
     bool raw;
     struct disk *bytes;
     if (!image_format(self, image_id, &raw, err) || !glance_disk_open(&plan, &bytes, err))

@@ -67,6 +67,12 @@ def test_a_vmdk_behind_http_is_read_by_ranges(raw, server):
     assert all(range for _, _, range in server.requests)
 
 
+def test_little_memory_suffices_for_both_ends(raw, server):
+    for memory in (1, 6):
+        run(TOOL, "convert", "--memory", memory, "-O", "qcow2", server.url("s.vmdk"), server.url("little.qcow2"))
+        equal(raw, raw.parent / "little.qcow2")
+
+
 def test_tables_among_the_data_are_read_without_the_data(server, raw, tmp_path):
     truth = b"".join(os.urandom(65536) if i % 4 == 0 else bytes(65536) for i in range(6 * 512))
     (raw.parent / "t.vmdk").write_bytes(stream(truth))

@@ -24,8 +24,10 @@ bool tool_is_http(const char *name)
 
 struct http_plan tool_http_plan(const char *url, const struct tool_options *options)
 {
-    return (struct http_plan){
-        .url = url, .headers = options->headers, .ca_file = getenv("CURL_CA_BUNDLE")};
+    return (struct http_plan){.url = url,
+                              .headers = options->headers,
+                              .ca_file = getenv("CURL_CA_BUNDLE"),
+                              .memory_bytes = options->memory_bytes / 4};
 }
 
 bool tool_headers_read(const char *path, const char *const **ret_headers, struct error *err)

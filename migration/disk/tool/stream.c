@@ -134,7 +134,9 @@ int tool_convert_stream(struct disk *from, const char *name, const struct tool_o
 {
     struct error err = {0};
     struct target target = {.name = name};
-    struct disk_sink sink = {write_target, &target, interrupt_target};
+    struct http_plan plan = tool_http_plan(name, options);
+    struct disk_sink sink = {write_target, &target, interrupt_target,
+                             tool_is_http(name) ? http_upload_held_bytes(&plan) : 0};
     struct disk_sink_digest *digest = options->sha512 ? disk_sink_digest_new(sink) : NULL;
     struct copy_digests *digests = options->digest ? tool_digests_new(disk_size_bytes(from)) : NULL;
     bool ok = run_stream(from, &target, digest != NULL ? disk_sink_digest_sink(digest) : sink,

@@ -74,6 +74,11 @@ const char *work_directory(const struct work *work)
     return work->plan.directory;
 }
 
+uint64_t work_end_bytes(const struct work *work)
+{
+    return 0;
+}
+
 const struct roots *work_roots(const struct work *work)
 {
     return work->plan.roots;

@@ -58,12 +58,34 @@ static void a_budget_lends_no_more_than_it_has(void **state)
     copy_budget_free(budget);
 }
 
+static void what_disks_hold_is_lent_to_nobody(void **state)
+{
+    struct copy_budget *budget = copy_budget_new(10 * 4096);
+    void *idle = copy_budget_take(budget, 9 * 4096);
+    copy_budget_give(budget, idle, 9 * 4096);
+    copy_budget_hold(budget, 7 * 4096);
+    void *one = copy_budget_take(budget, 2 * 4096);
+    assert_non_null(one);
+    assert_null(copy_budget_take(budget, 2 * 4096));
+    copy_budget_hold(budget, 9 * 4096); /* more than there is: one buffer is lent all the same */
+    copy_budget_give(budget, one, 2 * 4096);
+    void *last = copy_budget_take(budget, 2 * 4096);
+    assert_non_null(last);
+    copy_budget_release(budget, 16 * 4096);
+    void *large = copy_budget_take(budget, 8 * 4096);
+    assert_non_null(large);
+    copy_budget_give(budget, last, 2 * 4096);
+    copy_budget_give(budget, large, 8 * 4096);
+    copy_budget_free(budget);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_rate_is_kept_over_time),
         cmocka_unit_test(a_changed_rate_is_felt_within_one_wait),
         cmocka_unit_test(a_budget_lends_no_more_than_it_has),
+        cmocka_unit_test(what_disks_hold_is_lent_to_nobody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
