@@ -30,7 +30,7 @@ struct arena *work_arena(const struct work *work);       /* lives as long as the
 /* What either end of a disk may hold to read ahead or to send from: its share of the job's buffers. 0: as
  * much as pays. */
 uint64_t work_end_bytes(const struct work *work);
-const json_t *work_options(const struct work *work);     /* of the migration: an object */
+const json_t *work_options(const struct work *work); /* of the migration: an object */
 
 /* -- whether to go on --------------------------------------------------------------------------- */
 bool work_go_on(struct work *work,
