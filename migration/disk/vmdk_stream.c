@@ -193,10 +193,17 @@ static void stream_interrupt(struct disk *disk)
         stream->bytes.interrupt(stream->bytes.context);
 }
 
+static char *stream_identify(struct disk *disk)
+{
+    struct disk_vmdk_stream *stream = (struct disk_vmdk_stream *)disk;
+    return stream->below != NULL ? disk_identify(stream->below) : NULL;
+}
+
 static const struct disk_ops stream_ops = {
     .name = "vmdk stream",
     .read = stream_read,
     .close = stream_close,
+    .identify = stream_identify,
     .interrupt = stream_interrupt,
 };
 
@@ -272,6 +279,7 @@ bool disk_vmdk_stream_open_over(struct disk *bytes, struct disk **ret_disk, stru
     struct disk_vmdk_stream *stream = stream_new();
     stream->below = bytes;
     stream->disk.held_bytes = disk_held_bytes(bytes);
+    stream->disk.identity = xstrdup(disk_identity(bytes));
     stream->bytes = (struct disk_bytes){read_below, stream, interrupt_below};
     return stream_begin(stream, ret_disk, err);
 }

@@ -120,6 +120,7 @@ static bool read_files(struct ovf_reading *reading, const xmlNode *envelope, str
             .href = href,
             .compressed = compression != NULL && compression[0] != '\0' &&
                           strcasecmp(compression, "identity") != 0,
+            .gzip = compression != NULL && strcasecmp(compression, "gzip") == 0,
             .chunked = ovf_xml_attribute(node, "chunkSize", arena) != NULL,
         };
     }

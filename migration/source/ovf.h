@@ -21,6 +21,7 @@ struct ovf_file {
     const char *id;
     const char *href;
     bool compressed; /* ovf:compression is given and not "identity" */
+    bool gzip;       /* it is "gzip" */
     bool chunked;    /* ovf:chunkSize is given */
 };
 /* Of one disk of a machine, beside what vm.h holds. */

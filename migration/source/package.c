@@ -10,9 +10,11 @@
 #include <unistd.h>
 
 #include "common/base/file.h"
+#include "migration/disk/gzip.h"
 #include "migration/disk/nbd.h"
 #include "migration/disk/raw.h"
 #include "migration/disk/vmdk.h"
+#include "migration/disk/vmdk_stream.h"
 #include "migration/root.h"
 #include "migration/source/foreign.h"
 #include "proto/fault.h"
@@ -250,19 +252,58 @@ static bool open_vmdk(struct package *package, const char *name, struct disk **r
            disk_vmdk_open_part(part.fd, part.offset_bytes, part.length_bytes, name, ret_disk, err);
 }
 
-static bool open_other(struct package *package, const char *name, const char *format,
-                       const char *directory, struct disk **ret_disk, struct error *err)
+static bool open_raw(struct package *package, const char *name, struct disk **ret_disk,
+                     struct error *err)
 {
     struct part part;
     if (!open_part(package, name, &part, err))
         return false;
-    if (strcmp(format, "raw") == 0) {
-        struct disk_raw_plan plan = {.fd = part.fd,
-                                     .offset_bytes = part.offset_bytes,
-                                     .length_bytes = part.length_bytes,
-                                     .description = name};
-        return disk_raw_open(&plan, ret_disk, err);
-    }
+    struct disk_raw_plan plan = {.fd = part.fd,
+                                 .offset_bytes = part.offset_bytes,
+                                 .length_bytes = part.length_bytes,
+                                 .description = name};
+    return disk_raw_open(&plan, ret_disk, err);
+}
+
+/* How much comes out of a raw disk only the descriptor tells; other formats would be read back and forth. */
+static bool check_gzip(const struct vm_disk *disk, struct error *err)
+{
+    bool raw = strcmp(disk->format, "raw") == 0;
+    if (!raw && strcmp(disk->format, "vmdk") != 0)
+        return error_set(
+            err, &FAULT_DISK_UNSUPPORTED,
+            "\"%.200s\" is compressed, which is read for raw disks and streamOptimized "
+            "VMDKs, not for %s",
+            disk->key, disk->format);
+    if (raw && disk->capacity_bytes == 0)
+        return error_set(err, &FAULT_DISK_UNSUPPORTED,
+                         "\"%.200s\" is compressed, and the descriptor tells no capacity",
+                         disk->key);
+    return true;
+}
+
+/* Read once, from its beginning on. */
+static bool open_gzip(struct package *package, const struct vm_disk *wanted, struct disk **ret_disk,
+                      struct error *err)
+{
+    struct disk *file = NULL, *inner = NULL;
+    if (!check_gzip(wanted, err) || !open_raw(package, wanted->key, &file, err))
+        return false;
+    if (strcmp(wanted->format, "raw") == 0)
+        return disk_gzip_open(file, wanted->capacity_bytes, ret_disk, err);
+    return (disk_gzip_open(file, 0, &inner, err) &&
+            disk_vmdk_stream_open_over(inner, ret_disk, err)) ||
+           error_prefix(err, "\"%.200s\"", wanted->key);
+}
+
+static bool open_other(struct package *package, const char *name, const char *format,
+                       const char *directory, struct disk **ret_disk, struct error *err)
+{
+    struct part part;
+    if (strcmp(format, "raw") == 0)
+        return open_raw(package, name, ret_disk, err);
+    if (!open_part(package, name, &part, err))
+        return false;
     CLEANUP(fd_closep) int fd = part.fd;
     struct disk_qemu_plan plan = {.fd = fd,
                                   .offset_bytes = part.offset_bytes,
@@ -277,9 +318,10 @@ static bool check_kind(const struct ovf_disk *backing, const struct vm_disk *dis
 {
     if (backing->file == NULL)
         return error_set(err, &FAULT_DISK_UNSUPPORTED, "a disk without a file of its own");
-    if (backing->file->compressed || backing->file->chunked)
+    if (backing->file->chunked || (backing->file->compressed && !backing->file->gzip))
         return error_set(err, &FAULT_DISK_UNSUPPORTED,
-                         "\"%.200s\" is compressed or cut into chunks", disk->key);
+                         "\"%.200s\" is cut into chunks, or compressed by other means than gzip",
+                         disk->key);
     if (disk->format == NULL)
         return error_set(err, &FAULT_DISK_UNSUPPORTED, "the format of \"%.200s\" is not known",
                          disk->key);
@@ -293,32 +335,52 @@ bool package_disk(struct package *package, size_t index, size_t disk, const char
     const struct vm_disk *wanted = &system->vm->disks[disk];
     if (!check_kind(&system->disks[disk], wanted, err))
         return false;
+    if (system->disks[disk].file->gzip)
+        return open_gzip(package, wanted, ret_disk, err);
     if (strcmp(wanted->format, "vmdk") == 0)
         return open_vmdk(package, wanted->key, ret_disk, err);
     return open_other(package, wanted->key, wanted->format, directory, ret_disk, err);
 }
 
+#define GZIP_HEAD_BYTES 4096
 #define SPARSE_HEAD_BYTES 20 /* "KDMV", version, flags, then the capacity in sectors */
+
+/* The first bytes of what the member holds. */
+static bool read_head(const struct package *package, const struct tarball_member *member, bool gzip,
+                      uint8_t ret_head[SPARSE_HEAD_BYTES], struct error *err)
+{
+    uint8_t packed[GZIP_HEAD_BYTES];
+    size_t most = gzip ? sizeof(packed) : SPARSE_HEAD_BYTES, length;
+    most = member->size_bytes < most ? (size_t)member->size_bytes : most;
+    if (most > 0 && !package->remote.read(package->remote.context, packed, most,
+                                          member->offset_bytes, &length, err))
+        return false;
+    bool whole = most > 0 && (gzip ? gzip_peek(packed, length, ret_head, SPARSE_HEAD_BYTES)
+                                   : length == SPARSE_HEAD_BYTES);
+    if (whole && !gzip)
+        memcpy(ret_head, packed, SPARSE_HEAD_BYTES);
+    if (!whole || memcmp(ret_head, "KDMV", 4) != 0)
+        return error_set(err, &FAULT_DISK_INVALID, "\"%.200s\" does not begin like a VMDK",
+                         member->name);
+    return true;
+}
 
 /* As look_at_disk does for what is at hand, so that a later look at the whole file finds the same. The
  * kinds of VMDK that an OVA holds begin with such a head ("Virtual Disk Format 5.0"). */
 static bool probe_remote(const struct package *package, const struct tarball_member *member,
-                         struct vm_disk *disk, struct error *err)
+                         bool gzip, struct vm_disk *disk, struct error *err)
 {
     uint8_t head[SPARSE_HEAD_BYTES];
     uint64_t sectors = 0;
-    size_t length;
     disk->stored_bytes = member->size_bytes;
-    if (strcmp(disk->format, "raw") == 0)
+    if (gzip && !check_gzip(disk, err))
+        return false;
+    if (strcmp(disk->format, "raw") == 0 && !gzip)
         disk->capacity_bytes = member->size_bytes;
     if (strcmp(disk->format, "vmdk") != 0)
         return true;
-    if (!package->remote.read(package->remote.context, head, sizeof(head), member->offset_bytes,
-                              &length, err))
+    if (!read_head(package, member, gzip, head, err))
         return false;
-    if (length != sizeof(head) || memcmp(head, "KDMV", 4) != 0)
-        return error_set(err, &FAULT_DISK_INVALID, "\"%.200s\" does not begin like a VMDK",
-                         disk->key);
     memcpy(&sectors, head + 12, sizeof(sectors));
     sectors = le64toh(sectors);
     if (sectors == 0 || sectors > INT64_MAX / 512)
@@ -338,13 +400,16 @@ static bool look_at_disk(struct package *package, size_t index, size_t number, s
         return false;
     if (package->remote.read != NULL) {
         const struct tarball_member *member = tarball_find(&package->archive, disk->key);
-        return member != NULL ? probe_remote(package, member, disk, err) : missing(disk->key, err);
+        bool gzip = system->disks[number].file->gzip;
+        return member != NULL ? probe_remote(package, member, gzip, disk, err)
+                              : missing(disk->key, err);
     }
     if (!open_part(package, disk->key, &part, err))
         return false;
     close(part.fd);
     disk->stored_bytes = part.length_bytes;
-    if (strcmp(disk->format, "vmdk") == 0 || strcmp(disk->format, "raw") == 0) {
+    if (strcmp(disk->format, "vmdk") == 0 || strcmp(disk->format, "raw") == 0 ||
+        system->disks[number].file->gzip) {
         CLEANUP(disk_closep) struct disk *open = NULL;
         if (!package_disk(package, index, number, NULL, &open, err))
             return false;

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Disks read by HTTP ranges, and streams of known length uploaded by PUT."""
+import gzip
 import os
 import random
 import re
@@ -65,6 +66,16 @@ def equal(raw, out):
 def test_a_vmdk_behind_http_is_read_by_ranges(raw, server):
     assert run(TOOL, "digest", server.url("s.vmdk")) == run(TOOL, "digest", raw)
     assert all(range for _, _, range in server.requests)
+
+
+def test_a_vmdk_in_gzip_is_read_from_a_file_and_from_a_server(raw, server):
+    with gzip.open(raw.parent / "s.vmdk.gz", "wb", 1) as packed:
+        packed.write((raw.parent / "s.vmdk").read_bytes())
+    (raw.parent / "text.gz").write_bytes(gzip.compress(b"text" * 1000))
+    wanted = run(TOOL, "digest", raw)
+    assert run(TOOL, "digest", raw.parent / "s.vmdk.gz") == wanted
+    assert run(TOOL, "digest", server.url("s.vmdk.gz")) == wanted
+    assert "disk_invalid: gzip (of a streamOptimized VMDK only)" in fails(TOOL, "info", raw.parent / "text.gz")
 
 
 def test_little_memory_suffices_for_both_ends(raw, server):

@@ -58,6 +58,8 @@ static bool judge(struct disk *bytes, const char *format, bool once, struct disk
     if (strcmp(format, "vmdk") == 0)
         return once ? disk_vmdk_stream_open_over(bytes, ret_disk, err)
                     : disk_vmdk_open_over(bytes, ret_disk, err);
+    if (strcmp(format, "gzip") == 0)
+        return tool_open_gzip(bytes, ret_disk, err);
     if (strcmp(format, "qcow2") == 0 && !once)
         return disk_qcow2_read_open(bytes, ret_disk, err);
     if (strcmp(format, "raw") != 0) {

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "common/base/memory.h"
+#include "migration/disk/gzip.h"
 #include "migration/disk/nbd.h"
 #include "migration/disk/qcow2.h"
 #include "migration/disk/raw.h"
@@ -56,7 +57,7 @@ const char *tool_find_format(const char start[TOOL_MAGIC_BYTES])
     } known[] = {
         {"KDMV", 4, "vmdk"},     {"# Disk DescriptorFile", 21, "vmdk"},
         {"QFI\xfb", 4, "qcow2"}, {"vhdxfile", 8, "vhdx"},
-        {"conectix", 8, "vpc"},
+        {"conectix", 8, "vpc"},  {"\x1f\x8b", 2, "gzip"},
     };
     for (size_t i = 0; i < COUNT_OF(known); i++) {
         if (memcmp(start, known[i].magic, known[i].length) == 0)
@@ -102,6 +103,15 @@ static bool open_qcow2_source(const char *name, int fd, struct disk **ret_disk, 
     return err->fault == &FAULT_DISK_UNSUPPORTED && disk_qemu_open(&plan, ret_disk, err);
 }
 
+/* How much is in it is told nowhere: only what tells its own size can be read. */
+bool tool_open_gzip(struct disk *bytes, struct disk **ret_disk, struct error *err)
+{
+    struct disk *inner = NULL;
+    return (disk_gzip_open(bytes, 0, &inner, err) &&
+            disk_vmdk_stream_open_over(inner, ret_disk, err)) ||
+           error_prefix(err, "gzip (of a streamOptimized VMDK only)");
+}
+
 bool tool_open_source(const char *name, const struct tool_options *options, struct disk **ret_disk,
                       struct error *err)
 {
@@ -117,6 +127,10 @@ bool tool_open_source(const char *name, const struct tool_options *options, stru
     const char *format = options->from_format != NULL ? options->from_format : find_format(fd);
     if (strcmp(format, "raw") == 0)
         return disk_raw_open(&(struct disk_raw_plan){.fd = fd, .description = name}, ret_disk, err);
+    struct disk *bytes = NULL;
+    if (strcmp(format, "gzip") == 0)
+        return disk_raw_open(&(struct disk_raw_plan){.fd = fd, .description = name}, &bytes, err) &&
+               tool_open_gzip(bytes, ret_disk, err);
     if (strcmp(format, "qcow2") == 0)
         return open_qcow2_source(name, fd, ret_disk, err);
     close(fd);

@@ -33,6 +33,8 @@ bool tool_open_source(const char *name, const struct tool_options *options, stru
 #define TOOL_MAGIC_BYTES 68
 const char *tool_find_format(const char start[TOOL_MAGIC_BYTES]);
 bool tool_is_http(const char *name);
+/* What is in a gzip file: a streamOptimized VMDK, read once. Takes bytes. */
+bool tool_open_gzip(struct disk *bytes, struct disk **ret_disk, struct error *err) MUST_CHECK;
 /* By ranges where the server has them, else read once. */
 bool tool_open_http(const char *url, const struct tool_options *options, struct disk **ret_disk,
                     struct error *err) MUST_CHECK;

@@ -264,6 +264,55 @@ static void a_href_is_an_uri(void **state)
     }
 }
 
+/* Reads the only disk of "web.ovf" from its beginning on. */
+static bool read_packed_disk(struct place *place, const struct vm *vm, struct error *err)
+{
+    struct source_export *export = NULL;
+    struct disk *disk = NULL;
+    char data[DISK_BYTES];
+    bool good = source_ova.export_begin(place->source, vm, &export, err) &&
+                source_ova.export_disk(export, 0, &disk, err) &&
+                disk_read(disk, data, sizeof(data), 0, err);
+    for (size_t i = 0; good && i < sizeof(data); i++)
+        assert_int_equal(data[i], 'd');
+    assert_true(disk == NULL || disk_access(disk) == DISK_SEQUENTIAL);
+    disk_close(disk);
+    if (export != NULL)
+        source_ova.export_end(export);
+    return good;
+}
+
+/* The descriptor with ovf:compression, and the disk of DISK_BYTES in gzip. */
+static void put_packed(struct place *place, const char *compression, size_t length)
+{
+    static const uint8_t packed[] = {
+        0x1f, 0x8b, 8,    0,    0,    0,    0,    0,    2,    3,    0xed, 0xc1, 1, 0x0d, 0,
+        0,    0,    0xc2, 0xa0, 0xb2, 0xef, 0x9f, 0xc1, 0x1c, 0x6e, 0x40, 1,    0, 0,    0,
+        0,    0,    0,    0,    0xef, 6,    0xd4, 0x15, 0xad, 0xa5, 0,    0x20, 0, 0};
+    char text[2048], href[128];
+    snprintf(href, sizeof(href), "a.img.gz' ovf:compression='%s", compression);
+    int size = snprintf(text, sizeof(text), descriptor, href);
+    put(place, "in/web.ovf", text, (size_t)size);
+    put(place, "in/a.img.gz", packed, length < sizeof(packed) ? length : sizeof(packed));
+}
+
+static void a_disk_in_gzip_is_read_once(void **state)
+{
+    struct place *place = *state;
+    struct error err = {0};
+    put_packed(place, "gzip", SIZE_MAX);
+    struct vm *vm = describe(place, "web.ovf");
+    assert_null(vm->obstacle_text);
+    assert_int_equal(vm->disks[0].capacity_bytes, DISK_BYTES);
+    if (!read_packed_disk(place, vm, &err))
+        fail_msg("%s", err.text);
+    put_packed(place, "gzip", 30); /* cut */
+    assert_false(read_packed_disk(place, vm, &err));
+    assert_ptr_equal(err.fault, &FAULT_DISK_INVALID);
+    put_packed(place, "bzip2", SIZE_MAX);
+    assert_string_equal(describe(place, "web.ovf")->obstacle_code, FAULT_DISK_UNSUPPORTED.code);
+}
+
 /* The manifest would cover the text, and the bytes would come from elsewhere. */
 static void a_disk_of_a_package_is_one_file(void **state)
 {
@@ -395,6 +444,7 @@ int main(void)
         TEST(a_descriptor_with_its_disks_beside_it_works),
         TEST(a_href_is_an_uri),
         TEST(a_disk_of_a_package_is_one_file),
+        TEST(a_disk_in_gzip_is_read_once),
         TEST(all_packages_are_listed_broken_ones_too),
         TEST(the_size_of_a_disk_behind_a_url_is_its_own),
         TEST(an_url_beyond_the_list_is_refused),
