@@ -305,12 +305,20 @@ static void check_largest(struct openstack_choosing *choosing)
                        (unsigned long long)most, (long long)quota->limit);
 }
 
+/* The disks' volumes, then the empty ones. */
+static const char *type_of(const struct openstack_choice *choice, size_t index)
+{
+    return index < choice->volume_count ? choice->volumes[index].type
+                                        : choice->extra_volumes[index - choice->volume_count].type;
+}
+
 static bool type_was_checked(const struct openstack_choice *choice, size_t index)
 {
-    for (size_t i = 0; i < index; i++)
-        if (choice->volumes[i].type != NULL &&
-            strcmp(choice->volumes[i].type, choice->volumes[index].type) == 0)
+    for (size_t i = 0; i < index; i++) {
+        const char *type = type_of(choice, i);
+        if (type != NULL && strcmp(type, type_of(choice, index)) == 0)
             return true;
+    }
     return false;
 }
 
@@ -330,9 +338,9 @@ void openstack_check_quotas(struct openstack_choosing *choosing)
         return;
     check_volume_quota(choosing, NULL);
     check_largest(choosing);
-    for (size_t i = 0; i < choice->volume_count; i++)
-        if (choice->volumes[i].type != NULL && !type_was_checked(choice, i))
-            check_volume_quota(choosing, choice->volumes[i].type);
+    for (size_t i = 0; i < choice->volume_count + choice->extra_volume_count; i++)
+        if (type_of(choice, i) != NULL && !type_was_checked(choice, i))
+            check_volume_quota(choosing, type_of(choice, i));
 }
 
 void openstack_choose(const struct openstack_question *question, struct arena *arena,

@@ -10,6 +10,7 @@
 #include "migration/destination/openstack_inner.h"
 
 #define JOINED_MOST_MS (120u * 1000) /* from ACTIVE to "in-use" and bound */
+#define PORT_UP_MOST_MS (30u * 1000) /* from ACTIVE to a port that is up */
 
 static const char *text_of(const json_t *object, const char *name)
 {
@@ -18,11 +19,11 @@ static const char *text_of(const json_t *object, const char *name)
 }
 
 /* One look at a port or volume; *ret_joined is false while it may still become what it should. */
-typedef bool look(struct openstack *self, const char *id, const char *server_id, bool *ret_joined,
-                  struct error *err);
+typedef bool look(struct openstack *self, const char *id, const char *server_id, uint64_t waited_ms,
+                  bool *ret_joined, struct error *err);
 
 static bool look_at_volume(struct openstack *self, const char *id, const char *server_id,
-                           bool *ret_joined, struct error *err)
+                           uint64_t waited_ms, bool *ret_joined, struct error *err)
 {
     CLEANUP(xfreep) char *path = xasprintf("/volumes/%s", id);
     json_t *volume = NULL;
@@ -38,19 +39,26 @@ static bool look_at_volume(struct openstack *self, const char *id, const char *s
     return good;
 }
 
-/* How it is bound is told to administrators only: then its owner must suffice. */
+/* How it is bound is told to administrators only. To others a server that is ACTIVE says that its ports were:
+ * Nova refuses to build one over a port that cannot be bound. Whether the network has plugged it is in its
+ * status; drivers without an agent to tell leave that at DOWN, which is borne with after a while, and told. */
 static bool look_at_port(struct openstack *self, const char *id, const char *server_id,
-                         bool *ret_joined, struct error *err)
+                         uint64_t waited_ms, bool *ret_joined, struct error *err)
 {
     CLEANUP(xfreep) char *path = xasprintf("/ports/%s", id);
     json_t *port = NULL;
     if (!openstack_get(self->session, "network", path, NULL, "port", &port, err))
         return false;
-    const char *type = text_of(port, "binding:vif_type");
-    bool owned = strcmp(text_of(port, "device_id"), server_id) == 0;
-    *ret_joined = owned && strcmp(type, "unbound") != 0;
-    bool good = strcmp(type, "binding_failed") != 0 ||
-                error_set(err, &FAULT_SERVER_FAILED, "port %s cannot be bound", id);
+    const char *type = text_of(port, "binding:vif_type"), *status = text_of(port, "status");
+    bool joined =
+        strcmp(text_of(port, "device_id"), server_id) == 0 && strcmp(type, "unbound") != 0;
+    bool up = strcmp(status, "ACTIVE") == 0, waits = waited_ms < PORT_UP_MOST_MS;
+    *ret_joined = joined && (up || !waits);
+    bool good = strcmp(type, "binding_failed") != 0 && strcmp(status, "ERROR") != 0;
+    if (!good)
+        error_set(err, &FAULT_SERVER_FAILED, "port %s cannot be bound (status \"%s\")", id, status);
+    else if (joined && !up && !waits)
+        work_note(self->work, "port %s is bound and not up: its status is \"%s\"", id, status);
     json_decref(port);
     return good;
 }
@@ -58,16 +66,17 @@ static bool look_at_port(struct openstack *self, const char *id, const char *ser
 static bool await(struct openstack *self, const char *id, const char *server_id, look *at,
                   struct error *err)
 {
-    uint64_t until_ms = clock_mono_ms() + JOINED_MOST_MS;
+    uint64_t from_ms = clock_mono_ms(), waited_ms = 0;
     do {
         bool joined = false;
-        if (!at(self, id, server_id, &joined, err))
+        if (!at(self, id, server_id, waited_ms, &joined, err))
             return false;
         if (joined)
             return true;
-        if (!work_wait_ms(self->work, 300, err))
+        if (!work_wait_ms(self->work, waited_ms < 5000 ? 200 : 1000, err))
             return false;
-    } while (clock_mono_ms() < until_ms);
+        waited_ms = clock_mono_ms() - from_ms;
+    } while (waited_ms < JOINED_MOST_MS);
     return error_set(err, &FAULT_SERVER_FAILED, "%s is not joined to server %s", id, server_id);
 }
 

@@ -345,6 +345,14 @@ static void each_quota_is_held_against_what_is_needed(void **state)
     }
 }
 
+static void the_type_of_an_empty_volume_has_its_quota_too(void **state)
+{
+    struct world *world = *state;
+    openstack_facts_put_quota(&world->facts, "gigabytes_fast", 6, 0);
+    world_choose(world, "{" LAN ",\"extra_volumes\":[\"7:fast\"]}");
+    assert_fault(world, &FAULT_QUOTA_EXCEEDED, "7 more are needed, 6 of 6");
+}
+
 static void quotas_without_a_limit_hold_nothing_back(void **state)
 {
     struct world *world = *state;
@@ -430,6 +438,7 @@ int main(void)
         RULE(a_name_that_nova_refuses),
         RULE(a_disk_that_is_no_number_of_sectors),
         RULE_OWN(each_quota_is_held_against_what_is_needed),
+        RULE(the_type_of_an_empty_volume_has_its_quota_too),
         RULE(quotas_without_a_limit_hold_nothing_back),
         RULE(what_an_older_attempt_holds_is_not_counted_twice),
         RULE(a_quota_set_counts_what_is_reserved),
