@@ -10,6 +10,8 @@
 #include "migration/destination/openstack_inner.h"
 
 #define DELETE_MOST_MS (10u * 60 * 1000)
+#define LIST_EVERY_MS 300u
+#define LOOK_EVERY_MS 10000u
 
 static const char *text_of(const json_t *object, const char *name)
 {
@@ -181,14 +183,57 @@ static bool fail(const json_t *server, struct error *err)
                      message[0] != '\0' ? ": " : "", message);
 }
 
+struct listed {
+    const char *id;
+    bool is;
+};
+
+static bool compare_id(void *context, const json_t *server, struct error *err)
+{
+    struct listed *listed = context;
+    listed->is = listed->is || strcmp(text_of(server, "id"), listed->id) == 0;
+    return true;
+}
+
+/* Whether the server is among those of this migration, and in one of the states ("&status=ACTIVE…"; "": any).
+ * A list of names costs Nova little; to show a server it asks Neutron for its ports each time, which those who
+ * build it wait for. */
+static bool is_listed(struct openstack *self, const char *id, const char *states, bool *ret_is,
+                      struct error *err)
+{
+    struct listed listed = {.id = id};
+    CLEANUP(xfreep)
+    char *path = xasprintf("/servers?tags=guts:%s%s", UUID_TEXT(work_owner(self->work)), states);
+    if (!openstack_each(self->session, "compute", path, OPENSTACK_COMPUTE_VERSION, "servers",
+                        compare_id, &listed, err))
+        return false;
+    *ret_is = listed.is;
+    return true;
+}
+
+/* Sleeps until it is worth while to look at the server itself: it has come to an end, or a while has passed. */
+static bool wait_for_end(struct openstack *self, const char *id, uint64_t until_ms,
+                         struct error *err)
+{
+    uint64_t from_ms = clock_mono_ms(), now_ms = from_ms;
+    bool is = false;
+    while (!is && now_ms < until_ms && now_ms - from_ms < LOOK_EVERY_MS) {
+        if (!work_wait_ms(self->work, LIST_EVERY_MS, err) ||
+            !is_listed(self, id, "&status=ACTIVE&status=ERROR", &is, err))
+            return false;
+        now_ms = clock_mono_ms();
+    }
+    return true;
+}
+
 bool openstack_server_wait(struct openstack *self, const char *id, uint64_t timeout_ms,
                            json_t **ret_server, struct error *err)
 {
     uint64_t until_ms = clock_mono_ms() + timeout_ms;
     char status[32] = "";
-    for (unsigned i = 0; clock_mono_ms() < until_ms; i++) {
+    do {
         json_t *server = NULL;
-        if (!server_get(self, id, &server, err))
+        if (!wait_for_end(self, id, until_ms, err) || !server_get(self, id, &server, err))
             return false;
         snprintf(status, sizeof(status), "%s", text_of(server, "status"));
         if (strcmp(status, "ACTIVE") == 0) {
@@ -199,9 +244,9 @@ bool openstack_server_wait(struct openstack *self, const char *id, uint64_t time
         if (!builds)
             fail(server, err);
         json_decref(server);
-        if (!builds || !work_wait_ms(self->work, i < 20 ? 250 : 2000, err))
+        if (!builds)
             return false;
-    }
+    } while (clock_mono_ms() < until_ms);
     return error_set(err, &FAULT_TIMEOUT, "server %s is still \"%s\" after %llu s", id, status,
                      (unsigned long long)timeout_ms / 1000);
 }
@@ -220,11 +265,18 @@ bool openstack_server_delete(struct openstack *self, const char *id, bool *ret_f
 {
     CLEANUP(xfreep) char *path = xasprintf("/servers/%s", id);
     uint64_t until_ms = clock_mono_ms() + DELETE_MOST_MS;
-    bool asked = false, found;
+    bool asked = false, found, listed = false;
     *ret_found = false;
     while (clock_mono_ms() < until_ms) {
         json_t *server = NULL;
         struct error why = {0};
+        if (asked && !is_listed(self, id, "", &listed, err))
+            return false;
+        if (listed) {
+            if (!work_wait_ms(self->work, LIST_EVERY_MS, err))
+                return false;
+            continue;
+        }
         if (!server_get(self, id, &server, err))
             return err->fault == &FAULT_NOT_FOUND;
         bool gone = is_gone(server);
