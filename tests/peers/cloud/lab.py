@@ -16,6 +16,7 @@ from peers.cloud.process import ENVIRONMENT, Failure, Processes, wait_until
 PEERS = pathlib.Path(__file__).resolve().parent.parent
 DRIVERS = pathlib.Path(__file__).resolve().parent / "drivers"
 MEMORY_MIB, DISK_MIB = 3500, 6000
+REPORT_SECONDS = 400
 PROGRAMS = ("keystone-manage", "keystone-wsgi-public", "glance-api", "placement-api", "nova-api",
             "nova-conductor", "nova-scheduler", "neutron-server", "cinder-api", "cinder-scheduler",
             "cinder-volume", "uwsgi-core", "openstack", "mariadbd", "qemu-img")
@@ -195,15 +196,25 @@ class Lab:
             "updated_at > UTC_TIMESTAMP() - INTERVAL 60 SECOND", f"guts_{database}"))
 
     def _wait_reports(self, begun, fresh):
-        """Until hosts and volume services have reported since they were started, and are mapped."""
-        computes = self.facts.computes
+        """Until hosts and volume services have reported since they were started, and are mapped.
+        A slow machine may let one of them give up waiting for another: it is started again."""
+        wanted = {"mapped": self.facts.computes, "nova-compute": self.facts.computes, "cinder": 2}
+        counts, died = {}, []
 
         def ready():
-            mapped = int(self.databases.sql("SELECT COUNT(*) FROM host_mappings", "guts_nova_api"))
-            return mapped >= computes and \
-                self._reports("nova_cell1", begun, fresh, "nova-compute") >= computes and \
-                self._reports("cinder", begun, fresh, "cinder-") >= 2
-        wait_until("compute hosts and volume services report", 180, ready, 0.5)
+            counts["mapped"] = int(self.databases.sql("SELECT COUNT(*) FROM host_mappings",
+                                                      "guts_nova_api"))
+            counts["nova-compute"] = self._reports("nova_cell1", begun, fresh, "nova-compute")
+            counts["cinder"] = self._reports("cinder", begun, fresh, "cinder-")
+            for name, begin in self.table().items():
+                if not self.processes.alive(name):
+                    died.append(name)
+                    begin()
+            return all(counts[name] >= least for name, least in wanted.items())
+        try:
+            wait_until("compute hosts and volume services report", REPORT_SECONDS, ready, 0.5)
+        except Failure as failure:
+            raise Failure(f"{failure}: {counts} of {wanted}, ended by themselves: {died}") from None
 
     def _write_env(self):
         lines = [f"OPENSTACK_DIR={self.directory}",
