@@ -8,7 +8,8 @@
  * "disk0/1", "nic2/1", "server/1"; an image's has a round, too ("disk0/1/0"), for an upload that broke
  * begins anew under another id. How a late double of each fails or stays harmless:
  *   image: its id is derived from the key, and Glance never takes an id again, not after its deletion;
- *   port: two of one MAC are refused in one network;
+ *   port: two of one MAC are refused in one network; without a MAC of ours (keep_mac) it is an unused one, with
+ *     our mark: swept, and listed by the settle check;
  *   volume: an unused one, with our mark: swept, and listed by the settle check;
  *   server: made only of its own attempt's ports and volumes, which are in use or gone by then.
  *

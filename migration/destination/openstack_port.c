@@ -6,7 +6,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/base/utf8.h"
 #include "migration/destination/openstack_inner.h"
+
+#define DESCRIPTION_MOST 255 /* Neutron's */
 
 static const char *text_of(const json_t *object, const char *name)
 {
@@ -14,17 +17,35 @@ static const char *text_of(const json_t *object, const char *name)
     return text != NULL ? text : "";
 }
 
+/* What its description begins with; what the vm was follows. */
 static char *mark_text(const struct openstack *self, const char *key)
 {
     return xasprintf("guts_migration=%s guts_key=%s", UUID_TEXT(work_owner(self->work)), key);
 }
 
+static char *description(const struct openstack *self, const struct vm *vm, const char *key)
+{
+    CLEANUP(xfreep) char *mark = mark_text(self, key);
+    char *text = xasprintf("%s guts_source_uuid=%s guts_source_key=%s guts_source_name=%s", mark,
+                           vm->uuid != NULL ? vm->uuid : "", vm->key, vm->name);
+    text[utf8_cut(text, strlen(text), DESCRIPTION_MOST)] = '\0';
+    return text;
+}
+
 /* -- finding ------------------------------------------------------------------------------------------- */
 
-static bool take_id(void *context, const json_t *port, struct error *err)
+struct search {
+    const char *mark;
+    char id[UUID_TEXT_SIZE];
+};
+
+static bool compare(void *context, const json_t *port, struct error *err)
 {
-    char *id = context;
-    snprintf(id, UUID_TEXT_SIZE, "%s", text_of(port, "id"));
+    struct search *search = context;
+    const char *text = text_of(port, "description");
+    size_t length = strlen(search->mark);
+    if (strncmp(text, search->mark, length) == 0 && (text[length] == '\0' || text[length] == ' '))
+        snprintf(search->id, sizeof(search->id), "%s", text_of(port, "id"));
     return true;
 }
 
@@ -32,13 +53,13 @@ bool openstack_port_find(struct openstack *self, const char *key, const char **r
                          struct error *err)
 {
     CLEANUP(xfreep) char *mark = mark_text(self, key);
+    struct search search = {.mark = mark};
     CLEANUP(xfreep)
-    char *path = xasprintf("/ports?fields=id&description=%s",
-                           openstack_escape(work_arena(self->work), mark));
-    char id[UUID_TEXT_SIZE] = "";
-    if (!openstack_each(self->session, "network", path, NULL, "ports", take_id, id, err))
+    char *path = xasprintf("/ports?project_id=%s&fields=id&fields=description&limit=500",
+                           openstack_project_id(self->session));
+    if (!openstack_each(self->session, "network", path, NULL, "ports", compare, &search, err))
         return false;
-    *ret_id = arena_strdup(work_arena(self->work), id);
+    *ret_id = arena_strdup(work_arena(self->work), search.id);
     return true;
 }
 
@@ -63,7 +84,7 @@ static json_t *describe(const struct openstack *self, const struct openstack_por
                         const char *key)
 {
     const struct openstack_choice_nic *nic = plan->nic;
-    CLEANUP(xfreep) char *mark = mark_text(self, key);
+    CLEANUP(xfreep) char *mark = description(self, plan->plan->vm, key);
     CLEANUP(xfreep) char *name = xasprintf("%s-nic%zu", plan->plan->server_name, nic->number);
     json_t *port = json_pack("{s:s, s:s, s:s, s:b}", "network_id", nic->network->id, "name", name,
                              "description", mark, "admin_state_up", 1);

@@ -10,6 +10,8 @@
 
 #define STOP_TIMEOUT_MS 600000u
 #define START_TIMEOUT_MS 300000u
+#define BUSY_TIMEOUT_MS 1800000u /* an image of a large disk takes its time */
+#define BUSY_POLL_MS 3000u
 #define POLL_MS 1000u
 
 static const char *server_path(struct openstack_source *self, const char *id, const char *rest)
@@ -64,16 +66,48 @@ static bool wait_for(struct openstack_source *self, const char *id, const char *
     return error_set(err, &FAULT_TIMEOUT, "server %s is %s, and not %s", id, status, wanted);
 }
 
-/* A conflict says that it stands so, or is on its way there, which the wait tells; or that somebody locked
- * the server. */
-static bool act(struct openstack_source *self, const char *id, const char *action,
-                struct error *err)
+/* A conflict says that it stands so already, or is busy with something else (an image of it is made): then it is
+ * asked again; or that somebody locked the server. */
+static bool ask(struct openstack_source *self, const char *id, const char *action,
+                const char *wanted, bool *ret_asked, struct error *err)
 {
-    if (post(self, id, "/action", json_pack("{s:n}", action), err))
+    char status[32];
+    bool ours;
+    *ret_asked = true;
+    if (post(self, id, "/action", json_pack("{s:n}", action), err) ||
+        err->fault == &FAULT_UNCERTAIN)
         return true;
-    if (err->fault == &FAULT_CONFLICT && strstr(err->text, "locked") != NULL)
+    if (err->fault != &FAULT_CONFLICT)
+        return false;
+    if (strstr(err->text, "locked") != NULL) {
         err->fault = &FAULT_VM_LOCKED;
-    return err->fault == &FAULT_CONFLICT || err->fault == &FAULT_UNCERTAIN;
+        return false;
+    }
+    struct error why = *err;
+    if (!read_status(self, id, status, &ours, err))
+        return false;
+    *err = why;
+    *ret_asked = strcmp(status, wanted) == 0;
+    /* Nothing waits for one that is paused, or broken. */
+    return *ret_asked || strcmp(status, "ACTIVE") == 0 || strcmp(status, "SHUTOFF") == 0;
+}
+
+static bool act(struct openstack_source *self, const char *id, const char *action,
+                const char *wanted, struct error *err)
+{
+    bool asked = false;
+    for (uint64_t waited = 0; waited <= BUSY_TIMEOUT_MS; waited += BUSY_POLL_MS) {
+        if (!ask(self, id, action, wanted, &asked, err))
+            return false;
+        if (asked)
+            return true;
+        struct error why = *err;
+        if (!work_wait_ms(self->work, BUSY_POLL_MS, err) || !work_fence(self->work, err))
+            return false;
+        *err = why;
+    }
+    err->fault = &FAULT_TIMEOUT;
+    return false;
 }
 
 bool openstack_source_stop(struct source *source, const struct vm *vm, struct error *err)
@@ -88,7 +122,7 @@ bool openstack_source_stop(struct source *source, const struct vm *vm, struct er
         return false;
     }
     return post(self, vm->key, "/metadata", mark, err) && work_fence(self->work, err) &&
-           act(self, vm->key, "os-stop", err) &&
+           act(self, vm->key, "os-stop", "SHUTOFF", err) &&
            wait_for(self, vm->key, "SHUTOFF", STOP_TIMEOUT_MS, err) &&
            work_made(self->work, stored, "off", err);
 }
@@ -113,7 +147,8 @@ static bool was_on(const struct ledger_entry *entry)
 
 static bool start(struct openstack_source *self, const char *id, struct error *err)
 {
-    return act(self, id, "os-start", err) && wait_for(self, id, "ACTIVE", START_TIMEOUT_MS, err);
+    return act(self, id, "os-start", "ACTIVE", err) &&
+           wait_for(self, id, "ACTIVE", START_TIMEOUT_MS, err);
 }
 
 /* A stop that is still under way has the mark already: it is waited for, so that the start comes last. */

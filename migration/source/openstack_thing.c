@@ -9,7 +9,7 @@
 #include "proto/fault.h"
 
 #define POLL_MS 1000u
-#define DELETE_TIMEOUT_MS 300000u
+#define DELETE_TIMEOUT_MS 1800000u /* a volume that is uploaded still is not deleted before */
 #define ROUNDS_MOST 16u
 #define TRIES_MOST 3u
 
@@ -249,6 +249,9 @@ static bool delete_thing(struct openstack_source *self, const struct kind *kind,
         if (status[0] == '\0')
             return true;
         *ret_found = true;
+        if (strcmp(status, "error_deleting") == 0)
+            return error_set(err, &FAULT_IO, "%s %s cannot be deleted: its status is \"%s\"",
+                             kind->name, id, status);
         if (!work_wait_ms(self->work, POLL_MS, err))
             return false;
     }

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A server of a source cloud, stopped and started again, while that cloud is busy with it.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "common/http/client.h"
+#include "fake_work.h"
+#include "migration/source/openstack.h"
+#include "migration/source/openstack_inner.h"
+#include "proto/fault.h"
+#include "tests/unit/check.h"
+#include "tests/unit/openstack/cloud_peer.h"
+
+#define ID "b1a5a0f0-3b0e-4b57-9a2f-0a9d3c1f0001"
+
+static struct {
+    struct cloud_peer *peer;
+    char status[16];
+    char mark[64];      /* who stopped it */
+    unsigned conflicts; /* of the next actions */
+    const char *words;  /* of a conflict */
+    unsigned actions;   /* that were asked for */
+    unsigned starts, stops;
+} nova;
+
+static char text[4096];
+
+static void say(struct cloud_peer_answer *answer, unsigned status, const char *words)
+{
+    *answer = (struct cloud_peer_answer){
+        .status = status, .body = words, .length = words != NULL ? strlen(words) : 0};
+}
+
+static void give_token(struct cloud_peer_answer *answer)
+{
+    snprintf(text, sizeof(text),
+             "{\"token\": {\"issued_at\": \"2026-01-01T00:00:00.000000Z\", \"expires_at\": "
+             "\"2026-01-01T01:00:00.000000Z\", \"project\": {\"id\": \"p1\"}, \"catalog\": ["
+             "{\"type\": \"compute\", \"endpoints\": [{\"interface\": \"public\", \"url\": "
+             "\"%s/v2.1\"}]}]}}",
+             cloud_peer_url(nova.peer));
+    say(answer, 201, text);
+    answer->headers = "X-Subject-Token: token\r\n";
+}
+
+static void take_action(const char *body, struct cloud_peer_answer *answer)
+{
+    nova.actions++;
+    if (nova.conflicts > 0) {
+        nova.conflicts--;
+        say(answer, 409, nova.words);
+        return;
+    }
+    bool stops = strstr(body, "os-stop") != NULL;
+    nova.stops += stops;
+    nova.starts += !stops;
+    snprintf(nova.status, sizeof(nova.status), "%s", stops ? "SHUTOFF" : "ACTIVE");
+    say(answer, 202, NULL);
+}
+
+static void take_mark(const char *body, struct cloud_peer_answer *answer)
+{
+    json_t *asked = json_loads(body, 0, NULL);
+    const char *mark =
+        json_string_value(json_object_get(json_object_get(asked, "metadata"), POWER_KEY));
+    snprintf(nova.mark, sizeof(nova.mark), "%s", mark != NULL ? mark : "");
+    json_decref(asked);
+    say(answer, 200, "{}");
+}
+
+static bool answers(void *context, const struct cloud_peer_request *request,
+                    struct cloud_peer_answer *answer)
+{
+    bool posts = strncmp(request->line, "POST", 4) == 0;
+    if (posts && request->body == NULL)
+        return false;
+    if (strstr(request->line, "/auth/tokens") != NULL) {
+        give_token(answer);
+    } else if (strstr(request->line, "/action") != NULL) {
+        take_action(request->body, answer);
+    } else if (posts) {
+        take_mark(request->body, answer);
+    } else if (strncmp(request->line, "DELETE", 6) == 0) {
+        nova.mark[0] = '\0';
+        say(answer, 204, NULL);
+    } else {
+        snprintf(text, sizeof(text),
+                 "{\"server\": {\"id\": \"" ID "\", \"status\": \"%s\", \"metadata\": {\"" POWER_KEY
+                 "\": \"%s\"}}}",
+                 nova.status, nova.mark);
+        say(answer, 200, text);
+    }
+    return true;
+}
+
+static struct cloud credentials;
+static struct openstack_source *self;
+static struct work *work;
+static const struct vm vm = {.key = ID, .name = "one"};
+
+static int begin(void **state)
+{
+    struct error err = {0};
+    http_client_library_begin();
+    memset(&nova, 0, sizeof(nova));
+    nova.peer = cloud_peer_new(answers, NULL);
+    nova.words =
+        "{\"conflictingRequest\": {\"message\": \"Cannot while task_state image_uploading\"}}";
+    snprintf(nova.status, sizeof(nova.status), "ACTIVE");
+    credentials = (struct cloud){.auth_url = cloud_peer_url(nova.peer),
+                                 .username = "u",
+                                 .project_name = "p",
+                                 .password = secret_new("pass", 4)};
+    work =
+        fake_work_new(&(struct fake_work){.directory = "/tmp", .owner = uuid_new(), .attempt = 1});
+    self = xcalloc(1, sizeof(*self));
+    self->work = work;
+    struct openstack_settings settings = {.cloud = &credentials, .agent = "test"};
+    assert_true(openstack_open(&settings, &self->session, &err));
+    return 0;
+}
+
+static int end(void **state)
+{
+    openstack_close(self->session);
+    free(self);
+    fake_work_free(work);
+    cloud_fini(&credentials);
+    cloud_peer_free(nova.peer);
+    return 0;
+}
+
+static const struct ledger_entry *stop(void)
+{
+    struct error err = {0};
+    if (!openstack_source_stop(&self->source, &vm, &err))
+        fail_msg("%s", err.text);
+    return work_ledger_get(work, 0);
+}
+
+static void a_stopped_server_is_started_again_and_loses_its_mark(void **state)
+{
+    struct error err = {0};
+    enum ledger_state ended;
+    const struct ledger_entry *entry = stop();
+    assert_string_equal(nova.status, "SHUTOFF");
+    assert_string_equal(nova.mark, UUID_TEXT(work_owner(work)));
+    assert_true(openstack_power_undo(self, entry, &ended, &err));
+    assert_int_equal(ended, LEDGER_UNDONE);
+    assert_string_equal(nova.status, "ACTIVE");
+    assert_string_equal(nova.mark, "");
+    assert_true(openstack_power_undo(self, entry, &ended, &err));
+    assert_int_equal(nova.starts, 1);
+}
+
+static void a_busy_server_is_asked_again_until_it_takes_the_action(void **state)
+{
+    struct error err = {0};
+    enum ledger_state ended;
+    nova.conflicts = 3;
+    const struct ledger_entry *entry = stop();
+    assert_int_equal(nova.stops, 1);
+    nova.conflicts = 40;
+    assert_true(openstack_power_undo(self, entry, &ended, &err));
+    assert_int_equal(nova.starts, 1);
+    assert_string_equal(nova.status, "ACTIVE");
+}
+
+static void one_that_is_busy_for_too_long_is_told_with_what_the_cloud_says(void **state)
+{
+    struct error err = {0};
+    enum ledger_state ended;
+    const struct ledger_entry *entry = stop();
+    nova.conflicts = 100000;
+    assert_false(openstack_power_undo(self, entry, &ended, &err));
+    assert_ptr_equal(err.fault, &FAULT_TIMEOUT);
+    assert_non_null(strstr(err.text, "image_uploading"));
+    assert_string_not_equal(nova.mark, "");
+}
+
+static void a_locked_or_broken_server_is_told_at_once(void **state)
+{
+    struct error err = {0};
+    enum ledger_state ended;
+    const struct ledger_entry *entry = stop();
+    nova.actions = 0;
+    nova.conflicts = 9;
+    snprintf(nova.status, sizeof(nova.status), "ERROR");
+    assert_false(openstack_power_undo(self, entry, &ended, &err));
+    assert_ptr_equal(err.fault, &FAULT_CONFLICT);
+    snprintf(nova.status, sizeof(nova.status), "SHUTOFF");
+    nova.words = "{\"conflictingRequest\": {\"message\": \"Instance is locked\"}}";
+    assert_false(openstack_power_undo(self, entry, &ended, &err));
+    assert_ptr_equal(err.fault, &FAULT_VM_LOCKED);
+    assert_int_equal(nova.actions, 2);
+}
+
+static void what_another_migration_stopped_is_left_alone(void **state)
+{
+    struct error err = {0};
+    enum ledger_state ended;
+    bool mended = true;
+    const struct ledger_entry *entry = stop();
+    snprintf(nova.mark, sizeof(nova.mark), "5f0bdc6e-8f0a-4f5c-9a53-0f3dbf6d1a01");
+    assert_true(openstack_power_undo(self, entry, &ended, &err));
+    assert_string_equal(nova.status, "SHUTOFF");
+    assert_true(openstack_power_settle(self, entry, &mended, &err));
+    assert_false(mended);
+}
+
+int main(void)
+{
+#define EACH(name) cmocka_unit_test_setup_teardown(name, begin, end)
+    const struct CMUnitTest tests[] = {
+        EACH(a_stopped_server_is_started_again_and_loses_its_mark),
+        EACH(a_busy_server_is_asked_again_until_it_takes_the_action),
+        EACH(one_that_is_busy_for_too_long_is_told_with_what_the_cloud_says),
+        EACH(a_locked_or_broken_server_is_told_at_once),
+        EACH(what_another_migration_stopped_is_left_alone),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
