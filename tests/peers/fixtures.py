@@ -221,7 +221,12 @@ def _openstack_session(tmp_path_factory):
         yield lab
         return
     with _users_of(directory) as users:
-        lab.start()
+        try:
+            lab.start()
+        except RuntimeError:
+            if users[0] == 0:
+                lab.stop()
+            raise
         users[0] += 1
     yield lab
     with _users_of(directory) as users:
