@@ -115,15 +115,6 @@ static void *run_thread(void *context)
     return NULL;
 }
 
-static void adopt_ledger(struct work *work, const struct assign *assign)
-{
-    work->ledger = xcalloc(assign->ledger_count + 1, sizeof(struct ledger_entry *));
-    for (size_t i = 0; i < assign->ledger_count; i++)
-        work->ledger[i] =
-            arena_memdup(work->ledger_arena, &assign->ledger[i], sizeof(struct ledger_entry));
-    work->ledger_count = assign->ledger_count;
-}
-
 bool work_new(const struct work_plan *plan, struct work **ret_work, struct error *err)
 {
     struct work *work = xcalloc(1, sizeof(*work));
@@ -137,7 +128,7 @@ bool work_new(const struct work_plan *plan, struct work **ret_work, struct error
     pthread_mutex_init(&work->asking, NULL);
     pthread_mutex_init(&work->mutex, NULL);
     pthread_cond_init(&work->changed, NULL);
-    adopt_ledger(work, plan->assign);
+    work_adopt_ledger(work);
     work->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     int number = work->wake_fd < 0 ? errno : pthread_create(&work->thread, NULL, run_thread, work);
     if (number != 0) {

@@ -112,6 +112,19 @@ static struct ledger_entry *keep(struct work *work, const struct ledger_entry *s
     return work->ledger[work->ledger_count++];
 }
 
+void work_adopt_ledger(struct work *work)
+{
+    const struct assign *assign = work->plan.assign;
+    const struct progress *progress = work->plan.progress;
+    for (size_t i = 0; i < assign->ledger_count; i++)
+        keep(work, &assign->ledger[i]);
+    for (size_t i = 0; i < progress_ledger_count(progress); i++) {
+        struct ledger_entry entry = *progress_ledger_get(progress, i);
+        copy_texts(work->ledger_arena, &entry);
+        keep(work, &entry);
+    }
+}
+
 static bool ask(struct work *work, const struct ledger_entry *entry, const struct writing *how,
                 const struct ledger_entry **ret_stored, struct error *err)
 {

@@ -77,6 +77,9 @@ void work_wake(struct work *work);
 void work_wait_changed(struct work *work, uint64_t duration_ms);
 /* With the mutex held: FAULT_CANCELLED or FAULT_FENCED. */
 bool work_wanted_locked(struct work *work, struct error *err) MUST_CHECK;
+/* Before the thread begins: the ledger as it came with the assignment, then as earlier runs left it in the
+ * journal. */
+void work_adopt_ledger(struct work *work);
 /* The thread's: takes an answer; sends the status when it is due. */
 void work_take_answer(struct work *work, const void *data, size_t length);
 void work_send_status(struct work *work, bool now);
