@@ -12,6 +12,7 @@ import uuid
 
 import guts_platform
 from guts_platform import Daemon, Platform, wait_until
+from invariants import check_all
 from lab import Lab, MIB, signal_process
 from load import FAKE_DISK_BYTES, FAKE_PERCENT
 from machines import make_machine
@@ -69,6 +70,7 @@ class Supervisor(threading.Thread):
 class Cell(Platform):
     SCHEDULER = SCHEDULER
     NODE = {"report_interval": "200ms", "stop_grace": "500ms"}
+    takeover, patience = TAKEOVER, REST_SECONDS
     rows = Lab.rows
 
     def __init__(self, number, directory, broker, database):
@@ -126,6 +128,9 @@ class Cell(Platform):
             self.supervisor.join(10)
         super().close()
 
+    def check(self):
+        return check_all(self, self, self)[0]
+
     # -- crash points ----------------------------------------------------------------------------
     def arm(self, row):
         for name, line in row.arms().items():
@@ -177,6 +182,9 @@ class Cell(Platform):
         else:
             self.vm_number += 2
             body = {"vms": ["machine-1"], "destination": "kvm", "server_name": f"m-{self.vm_number}"}
+        return self.accept(body, row)
+
+    def accept(self, body, row):
         answer, _ = self.insist("POST", "/v1/migrations", body, (200, 201, 202))
         made = answer.get("created", []) + [{"id": one["migration"]} for one in answer.get("skipped", [])]
         assert len(made) == 1, answer
@@ -196,14 +204,14 @@ class Cell(Platform):
         answer = self.request("GET", f"/v1/migrations/{migration}", raw=True, timeout=6)
         return answer.get("state") if answer.status == 200 else None
 
-    def reach(self, migration, states, seconds=REST_SECONDS):
+    def reach(self, migration, states):
         last = [None]
 
         def there():
             last[0] = self.state(migration) or last[0]
             return last[0] in states
         try:
-            wait_until(f"{migration} in {states}", seconds, there, every=0.04)
+            wait_until(f"{migration} in {states}", self.patience, there, every=0.04)
         except AssertionError:
             shown = self.request("GET", f"/v1/migrations/{migration}", raw=True, timeout=6)
             raise AssertionError(f"{migration} is {last[0]}, not {'/'.join(states)}: fault {shown.get('fault')},"
@@ -276,7 +284,7 @@ def pause(cell, node, worker):
     """Its daemon stands still with it until another node has taken over; the worker wakes first."""
     pid = cell.daemons[node].pid
     signal_process(pid, signal.SIGSTOP)
-    time.sleep(TAKEOVER + 2)
+    time.sleep(cell.takeover + 2)
     signal_process(worker, signal.SIGCONT)
     time.sleep(0.5)
     signal_process(pid, signal.SIGCONT)
@@ -473,4 +481,4 @@ def play(cell, row):
     return wrong
 
 
-__all__ = ["Cell", "play", "TAKEOVER", "wait_until"]
+__all__ = ["Cell", "play", "wait_until"]
