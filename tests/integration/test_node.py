@@ -2,6 +2,7 @@
 """guts-migration as a process of its own on a real broker: killed, cut off, told to end."""
 import json
 import os
+import pathlib
 import signal
 import subprocess
 import time
@@ -59,6 +60,9 @@ def test_a_worker_killed_in_mid_copy_reads_little_again(play, node, messages):
     job = play.migrate(node, SLOW)
     play.wait(lambda: play.done_bytes(job) > 40 * MIB, "a part of the copy")
     [worker] = node.workers()
+    limits = pathlib.Path(f"/proc/{worker}/limits").read_text()
+    memory, = [line.split()[3] for line in limits.splitlines() if line.startswith("Max data size")]
+    assert memory.isdigit()  # "unlimited" for nobody
     os.kill(worker, signal.SIGKILL)
     result = play.result(job)
     assert result.outcome == messages.OUTCOME_DONE, result.fault.text
@@ -173,15 +177,21 @@ def test_a_bad_assignment_costs_only_itself(play, node, messages):
     assert unknown.token.job not in play.accepted
     for assignment in (first, second):
         assert play.result(assignment.token.job).outcome == messages.OUTCOME_DONE
-    dead = []
+    dead, reasons = [], []
 
     def has_come():
-        _, _, body = play.channel.basic_get("guts.v1.dead", auto_ack=True)
+        _, words, body = play.channel.basic_get("guts.v1.dead", auto_ack=True)
         if body is not None:
             dead.append(messages.JobAssign.FromString(body))
+            reasons.append(words.headers)
         return dead
     play.wait(has_come, "a dead letter")
     assert list(dead[0].assignments) == [b"\xff\x07rubbish"]
+    assert reasons[0]["x-guts-fault"] == "message_poison" and reasons[0]["x-guts-text"]
+    assert reasons[0]["x-guts-queue"] == "guts.v1.node.n1"
+    counted = [line.split() for line in node.get("/metrics")[1].splitlines()
+               if line.startswith("guts_node_messages_rejected_total")]
+    assert counted and int(counted[0][-1]) >= 1
 
 
 def test_a_job_with_unknown_driver_is_refused_with_its_code(play, node, messages):

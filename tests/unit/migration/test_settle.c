@@ -129,16 +129,21 @@ static void a_worker_has_an_environment_of_its_own_and_hides_its_memory(void **s
         assert_null(memmem(text, (size_t)length, "GUTS_TEST", 9));
 }
 
-static bool status_holds(pid_t pid, const char *line)
+static bool file_of_process_holds(pid_t pid, const char *name, const char *line)
 {
     char path[64], text[4096] = "";
-    snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+    snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, name);
     FILE *file = fopen(path, "r");
     size_t length = file ? fread(text, 1, sizeof(text) - 1, file) : 0;
     text[length] = '\0';
     if (file)
         fclose(file);
     return strstr(text, line) != NULL;
+}
+
+static bool status_holds(pid_t pid, const char *line)
+{
+    return file_of_process_holds(pid, "status", line);
 }
 
 static void a_worker_at_work_stands_behind_its_walls(void **state)
@@ -149,6 +154,15 @@ static void a_worker_at_work_stands_behind_its_walls(void **state)
     pid_t worker = play_worker_pid(play);
     assert_true(status_holds(worker, "\nNoNewPrivs:\t1\n"));
     assert_true(status_holds(worker, "\nSeccomp:\t2\n"));
+    /* at most: CHOWN, DAC_OVERRIDE, DAC_READ_SEARCH, FOWNER */
+    assert_true(status_holds(worker, "\nCapInh:\t0000000000000000\n") &&
+                status_holds(worker, "\nCapPrm:\t000000000000000") &&
+                status_holds(worker, "\nCapEff:\t000000000000000") &&
+                (geteuid() != 0 || status_holds(worker, "\nCapBnd:\t000000000000000")));
+    assert_true(file_of_process_holds(worker, "limits",
+                                      "\nMax open files            256                  256 "));
+    assert_true(file_of_process_holds(worker, "limits",
+                                      "\nMax core file size        0                    0 "));
     assert_int_equal(getpgid(worker), worker);
     AWAIT(play, play->finishes > 0);
     assert_string_equal(play->fault_text, "");
