@@ -76,21 +76,46 @@ static bool driver_preflight(struct destination *destination, const struct desti
     return true;
 }
 
-bool openstack_want(struct openstack *self, const struct destination_plan *plan, struct error *err)
+/* What this migration holds already may fill a quota: the cloud has the last word on those. */
+static bool find_reason(struct openstack *self, const struct destination_plan *plan,
+                        struct error *ret_why, struct error *err)
 {
-    if (self->decided)
-        return true;
-    struct fault_list *faults = fault_list_new();
-    bool good = driver_preflight(&self->destination, plan, faults, err);
-    /* What this migration holds already may fill a quota: the cloud has the last word on those. */
-    for (size_t i = 0; good && i < fault_list_count(faults); i++) {
+    CLEANUP(fault_list_freep) struct fault_list *faults = fault_list_new();
+    *ret_why = (struct error){0};
+    if (!driver_preflight(&self->destination, plan, faults, err))
+        return false;
+    for (size_t i = 0; i < fault_list_count(faults) && ret_why->fault == NULL; i++) {
         const struct error *each = fault_list_get(faults, i);
         if (each->fault != &FAULT_QUOTA_EXCEEDED)
-            good = error_set(err, each->fault, "%s", each->text);
+            *ret_why = *each;
     }
-    fault_list_free(faults);
-    self->decided = good;
-    return good;
+    return true;
+}
+
+bool openstack_want(struct openstack *self, const struct destination_plan *plan, struct error *err)
+{
+    struct error why;
+    if (self->decided)
+        return true;
+    if (!find_reason(self, plan, &why, err))
+        return false;
+    self->decided = why.fault == NULL;
+    return self->decided || error_set(err, why.fault, "%s", why.text);
+}
+
+bool openstack_explain(struct openstack *self, const struct destination_plan *plan,
+                       struct error *err)
+{
+    struct error why, ignored;
+    if (err->fault != &FAULT_INVALID && err->fault != &FAULT_NOT_FOUND &&
+        err->fault != &FAULT_CONFLICT)
+        return false;
+    self->decided = false;
+    self->facts = NULL;
+    if (!find_reason(self, plan, &why, &ignored) || why.fault == NULL)
+        return false;
+    struct error refusal = *err;
+    return error_set(err, why.fault, "%s; %s", why.text, refusal.text);
 }
 
 static const char *const features[] = {"stream", "boot-verification", NULL};

@@ -132,6 +132,8 @@ bool openstack_deploy(struct destination *destination, const struct destination_
     struct making *making = arena_alloc(work_arena(self->work), sizeof(*making));
     making->self = self;
     making->plan = plan;
-    return openstack_want(self, plan, err) && make_ports(making, err) &&
-           make_volumes(making, err) && make_server(making, server, err);
+    return openstack_want(self, plan, err) &&
+           ((make_ports(making, err) && make_volumes(making, err) &&
+             make_server(making, server, err)) ||
+            openstack_explain(self, plan, err));
 }

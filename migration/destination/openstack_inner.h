@@ -58,6 +58,10 @@ struct openstack {
  * cloud is no longer what it was at the preflight. */
 bool openstack_want(struct openstack *self, const struct destination_plan *plan,
                     struct error *err) MUST_CHECK;
+/* After a refusal: looks at the cloud anew. Where the preflight would have refused by now, err becomes its
+ * fault, which says more than the service's. False always. */
+bool openstack_explain(struct openstack *self, const struct destination_plan *plan,
+                       struct error *err);
 
 /* -- the ledger (openstack_deed.c) ------------------------------------------------------------------ */
 struct openstack_key {

@@ -10,6 +10,7 @@
 
 #define MAKE_MOST_MS (2u * 60 * 60 * 1000) /* Cinder copies and converts the image meanwhile */
 #define DELETE_MOST_MS (10u * 60 * 1000)
+#define USED_MOST_MS (15u * 1000) /* its server went before, or stays */
 #define POLL_MS 1000u
 
 static const char *text_of(const json_t *object, const char *name)
@@ -200,10 +201,11 @@ bool openstack_volume_delete(struct openstack *self, const char *id, bool *ret_f
                              struct error *err)
 {
     CLEANUP(xfreep) char *path = xasprintf("/volumes/%s", id);
-    uint64_t until_ms = clock_mono_ms() + DELETE_MOST_MS;
+    uint64_t from_ms = clock_mono_ms();
     struct error why = {0};
+    bool used = false;
     *ret_found = false;
-    while (clock_mono_ms() < until_ms) {
+    while (clock_mono_ms() - from_ms < (used ? USED_MOST_MS : DELETE_MOST_MS)) {
         json_t *volume = NULL;
         bool found = false;
         if (!volume_get(self, id, &volume, err))
@@ -211,6 +213,7 @@ bool openstack_volume_delete(struct openstack *self, const char *id, bool *ret_f
         *ret_found = true;
         bool going = strcmp(text_of(volume, "status"), "deleting") == 0;
         bool stuck = strcmp(text_of(volume, "status"), "error_deleting") == 0;
+        used = strcmp(text_of(volume, "status"), "in-use") == 0;
         json_decref(volume);
         if (stuck)
             return error_set(err, &FAULT_DESTINATION_REFUSED, "volume %s cannot be deleted", id);
@@ -222,9 +225,9 @@ bool openstack_volume_delete(struct openstack *self, const char *id, bool *ret_f
         if (!work_wait_ms(self->work, 500, err))
             return false;
     }
-    if (why.fault != NULL)
-        *err = why;
-    else
-        error_set(err, &FAULT_TIMEOUT, "volume %s was not deleted in time", id);
+    if (used || why.fault == NULL)
+        return error_set(err, &FAULT_TIMEOUT, "volume %s %s", id,
+                         used ? "is still in use" : "was not deleted in time");
+    *err = why;
     return false;
 }

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A platform whose destination is the real cloud, and what tests ask of both."""
+import contextlib
 import os
 import pathlib
 import subprocess
@@ -59,17 +60,36 @@ class CloudPlatform(Platform):
         self.refresh("sources", "workstations")
         return name
 
-    def wait_upload(self, before, seconds=60):
-        """Until a good part of a new image lies in Glance; its path."""
-        images = self.openstack.directory / "data/glance/images"
-        known = set(before["files"]["data/glance/images"])
+    def source_facts(self, name):
+        """Of a machine's files: what changes when somebody writes."""
+        return {path.name: (one.st_ino, one.st_size, one.st_mtime_ns) for path in (
+            self.machines / name).iterdir() for one in [path.stat()]}
 
+    def new_images(self, before):
+        """Ids of those whose bytes lie in Glance, or will."""
+        known = set(before["files"]["data/glance/images"])
+        images = self.openstack.directory / "data/glance/images"
+        return [path.name for path in images.iterdir() if path.name not in known]
+
+    def wait_upload(self, before, seconds=60, least=32 << 20):
+        """Until a good part of a new image lies in Glance; its path."""
         def growing():
-            for path in images.iterdir():
-                if path.name not in known and path.stat().st_size > 32 << 20:
-                    return path
+            for name in self.new_images(before):
+                path = self.openstack.image_file(name)
+                with contextlib.suppress(FileNotFoundError):
+                    if path.stat().st_size > least:
+                        return path
             return None
         return wait_until("an upload is under way", seconds, growing, 0.01)
+
+    def wait_new(self, before, kind, seconds=120):
+        """The id of a thing that the cloud did not have before."""
+        def found():
+            return set(self.openstack.inventory()[kind]) - set(before[kind])
+        return wait_until(f"new {kind}", seconds, found, 0.3).pop()
+
+    def wait_fault(self, migration, seconds):
+        wait_until("it has a fault", seconds, lambda: self.migration(migration).get("fault"))
 
     def begin_move(self, name, destination="cloud", options=None, **words):
         """The migration's id."""

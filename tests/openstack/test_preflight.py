@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the cloud would refuse, or fail at, later: guts refuses it first, by its code, and touches nothing."""
-import contextlib
-
 import pytest
 
+from cloud_deeds import made, make_port, network_id, quota
 from cloud_platform import MACS
 from peers.cloud.client import CloudAnswer
 
@@ -20,41 +19,6 @@ def codes(platform, **options):
     """Of all faults that a dry run finds, each once."""
     done = platform.wait_state(platform.begin_move("looked-at", options=options, dry_run=True), FINAL)
     return sorted({one["code"] for one in done["faults"] or []})
-
-
-@contextlib.contextmanager
-def made(openstack, service, path, envelope, **words):
-    one = openstack.call("POST", service, path, {envelope: words})[envelope]
-    try:
-        yield one
-    finally:
-        openstack.call("DELETE", service, f"{path}/{one.get('id', one['name'])}")
-
-
-@contextlib.contextmanager
-def quota(openstack, service, name, value):
-    project = openstack.project(openstack.cloud)
-    path = {"compute": f"/os-quota-sets/{project}", "volume": f"/os-quota-sets/{project}",
-            "network": f"/v2.0/quotas/{project}"}[service]
-    envelope = "quota" if service == "network" else "quota_set"
-    before = openstack.get(service, path, openstack.root)[envelope][name]
-    if service == "volume":  # Cinder takes no limit below what is in use
-        used = openstack.get(service, f"{path}?usage=true", openstack.root)[envelope][name]
-        value = max(value, used["in_use"])
-    openstack.call("PUT", service, path, {envelope: {name: value}}, openstack.root)
-    try:
-        yield
-    finally:
-        openstack.call("PUT", service, path, {envelope: {name: before}}, openstack.root)
-
-
-def network_id(openstack, name="blue"):
-    return openstack.get("network", f"/v2.0/networks?name={name}")["networks"][0]["id"]
-
-
-def make_port(openstack, **words):
-    return made(openstack, "network", "/v2.0/ports", "port", network_id=network_id(openstack),
-                **words)
 
 
 def refused(openstack, service, path, body):

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import time
 import urllib.error
@@ -11,10 +12,13 @@ import urllib.request
 import yaml
 
 from peers.cloud.facts import Facts
+from peers.cloud.process import Processes
 
 SCRIPT = pathlib.Path(__file__).resolve().parent.parent / "openstack"
 PATHS = {"image": ("GLANCE", ""), "compute": ("NOVA", "/v2.1"), "network": ("NEUTRON", ""),
          "volume": ("CINDER", "/v3"), "identity": ("KEYSTONE", "/v3")}
+
+SIGNALS = {"freeze": signal.SIGSTOP, "thaw": signal.SIGCONT}
 
 
 class CloudAnswer(Exception):
@@ -36,6 +40,7 @@ class OpenStack:
         self.directory = pathlib.Path(directory)
         self.clouds_file = self.directory / "clouds.yaml"
         self.env, self._tokens, self._touched = {}, {}, False
+        self._processes = Processes(directory)
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
     def _run(self, verb, *words, seconds=600):
@@ -59,12 +64,17 @@ class OpenStack:
     def service(self, deed, name):
         """stop, start, kill, freeze or thaw; before the next test all is made well again."""
         self._touched = self._touched or deed != "start"
-        self._run("service", deed, name)
+        if deed in SIGNALS:
+            self._processes.signal(name, SIGNALS[deed])
+        elif deed == "kill":
+            self._processes.kill(name)
+        else:
+            self._run("service", deed, name)
 
     def make_usable(self):
         if self._touched:
-            for path in (self.directory / "run").glob("*.pid"):
-                self._run("service", "thaw", path.stem)
+            for name in self._processes.names():
+                self._processes.signal(name, signal.SIGCONT)
             self.start()
 
     # -- talking --------------------------------------------------------------------------------
