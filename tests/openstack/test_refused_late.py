@@ -45,7 +45,6 @@ def gone(openstack, service, path):
 # What happens while bytes flow, and the code that tells of it.
 CASES = {
     "instances": ("quota_exceeded", "image", {}, lambda cloud, _: quota(cloud, "compute", "instances", 0)),
-    "cores": ("quota_exceeded", "volume", {}, lambda cloud, _: quota(cloud, "compute", "cores", 0)),
     "volumes": ("quota_exceeded", "volume", {}, lambda cloud, _: quota(cloud, "volume", "volumes", 0)),
     "gigabytes": ("quota_exceeded", "image", {"extra_volumes": ["1"]},
                   lambda cloud, _: quota(cloud, "volume", "gigabytes", 0)),
