@@ -86,3 +86,12 @@ def make_resources(facts):
     connection.set_compute_quotas(project, instances=200, cores=800, ram=1 << 20)
     connection.set_network_quotas(project, port=1000, network=50, subnet=50, security_group=50)
     connection.set_volume_quotas(project, volumes=500, gigabytes=20000, snapshots=50)
+
+
+def make_zone(facts, zone, host):
+    """An availability zone with that one host."""
+    compute = connect(facts, "root").compute
+    found = [one for one in compute.aggregates() if one.name == zone]
+    one = found[0] if found else compute.create_aggregate(name=zone, availability_zone=zone)
+    if host not in (one.hosts or []):
+        compute.add_host_to_aggregate(one, host)

@@ -5,7 +5,8 @@ from peers.cloud.facts import REGION, write_private
 IP = "127.0.0.1"
 FOLDERS = ("run", "log", "etc/keystone", "etc/glance", "etc/placement", "etc/nova", "etc/neutron",
            "etc/cinder", "data/keystone/fernet", "data/keystone/credential", "data/glance/images",
-           "data/glance/staging", "data/glance/tasks", "data/nova/instances", "data/neutron",
+           "data/glance/staging", "data/glance/tasks", "data/nova/instances", "data/nova/boots",
+           "data/neutron",
            "data/cinder/volumes", "data/cinder/conversion", "data/lock", "data/tmp")
 # The packages' own policies ask for scopes that the bootstrap of a lab does not make.
 POLICY = {"oslo_policy": {"enforce_scope": False, "enforce_new_defaults": False}}
@@ -93,8 +94,6 @@ class Configuration:
             "placement_database": self.database("placement")}, self.guard("placement"), POLICY)
 
     def nova_general(self):
-        boots = self.facts.virt == "libvirt"
-        driver = "libvirt.LibvirtDriver" if boots else "fake.FakeDriver"
         return {
             **STANDARD, "my_ip": IP, "host": "guts", "state_path": self.path("data/nova"),
             "instances_path": self.path("data/nova/instances"), "tempdir": self.path("data/tmp"),
@@ -109,7 +108,9 @@ class Configuration:
             "allow_resize_to_same_host": True, "shutdown_timeout": 5,
             "update_resources_interval": 30, "service_down_time": 60, "report_interval": 10,
             # periodic tasks otherwise begin after up to a minute
-            "periodic_fuzzy_delay": 0, "compute_driver": driver, "force_config_drive": boots}
+            "periodic_fuzzy_delay": 0, "compute_driver": "fake.FakeDriver",
+            # only who asks for the zone of the host that boots gets there
+            "default_schedule_zone": "nova"}
 
     def nova_libvirt(self):
         socket = self.path("run/libvirt/libvirt-sock")
@@ -145,6 +146,9 @@ class Configuration:
                                                 "database": self.database("nova_cell1")})
         for number in range(1, self.facts.computes + 1):
             self.write(f"nova/compute-{number}.conf", {"DEFAULT": {"host": f"guts-{number}"}})
+        self.write("nova/compute-boots.conf", {"DEFAULT": {
+            "host": "guts-boots", "compute_driver": "libvirt.LibvirtDriver",
+            "force_config_drive": True, "instances_path": self.path("data/nova/boots")}})
 
     def neutron(self):
         self.write("neutron/neutron.conf", {

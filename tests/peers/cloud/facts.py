@@ -36,18 +36,17 @@ def write_private(path, text):
 
 
 class Facts:
-    def __init__(self, directory, virt="fake", computes=1):
+    def __init__(self, directory, computes=1):
         self.directory = pathlib.Path(directory)
         path = self.directory / "facts.json"
         if not path.exists():
             ports = dict(zip(SERVICES, free_ports(len(SERVICES))))
             secrets = {name: os.urandom(12).hex() for name in PASSWORDS}
-            write_private(path, json.dumps({"ports": ports, **secrets, "virt": virt,
-                                            "computes": computes}))
+            write_private(path, json.dumps({"ports": ports, **secrets, "computes": computes}))
         everything = json.loads(path.read_text())
         self.ports = everything["ports"]
         self.passwords = {name: everything[name] for name in PASSWORDS}
-        self.virt, self.computes = everything["virt"], everything["computes"]
+        self.computes = everything["computes"]
         self.peers = {}  # what the scripts of the broker and the database wrote
 
     def read_peers(self):

@@ -8,9 +8,9 @@ import threading
 import time
 
 from peers.cloud import bootstrap, data
+from peers.cloud.boots import Boots, HOST
 from peers.cloud.conf import Configuration
 from peers.cloud.facts import Facts, REGION
-from peers.cloud.libvirt import Libvirt
 from peers.cloud.process import ENVIRONMENT, Failure, Processes, wait_until
 
 PEERS = pathlib.Path(__file__).resolve().parent.parent
@@ -39,12 +39,12 @@ def lack_of_room(directory):
 
 
 class Lab:
-    def __init__(self, directory, virt="fake", computes=1):
+    def __init__(self, directory, computes=1):
         self.directory = pathlib.Path(directory)
-        self.facts = Facts(directory, virt, computes)
+        self.facts = Facts(directory, computes)
         self.processes = Processes(directory)
         self.databases = data.Databases(self.facts)
-        self.libvirt = Libvirt(self.facts, self.processes)
+        self.boots = Boots(self.facts, self.processes, self.databases)
         self.etc = self.facts.path("etc")
         self.drivers = self.facts.path("python")
 
@@ -64,12 +64,12 @@ class Lab:
             words += ["--config-file", self.etc / file]
         self.processes.start(name, words, PYTHONPATH=str(self.drivers))
 
-    def compute(self, number):
+    def compute(self, name):
         # The package nova-compute would bring libvirt and qemu along; this is its entry point.
         program = "import sys; from nova.cmd.compute import main; sys.exit(main())"
-        self.processes.start(f"nova-compute-{number}", [
+        self.processes.start(f"nova-compute-{name}", [
             "python3", "-c", program, "--config-file", self.etc / "nova/compute.conf",
-            "--config-file", self.etc / f"nova/compute-{number}.conf"],
+            "--config-file", self.etc / f"nova/compute-{name}.conf"],
             PYTHONPATH=str(self.drivers))
 
     def table(self):
@@ -109,10 +109,19 @@ class Lab:
                       OS_KEYSTONE_CONFIG_FILES=str(self.etc / "keystone/brief.conf"))
             self.processes.wait_http(name, self.facts.auth_url("keystone_brief"), 60)
             return
+        if name == "boots":
+            self.boots.start(self.compute)
+            return
         self.table()[name]()
         for service, port, path in self.checks():
             if service == name:
                 self.processes.wait_http(service, self.facts.url(port, path))
+
+    def stop_service(self, name):
+        if name == "boots":
+            self.boots.stop()
+        else:
+            self.processes.stop(name)
 
     # -- the whole -----------------------------------------------------------------------------
     def _peer(self, script, verb, name, *words):
@@ -176,8 +185,6 @@ class Lab:
             table.pop(name)()
         if not filled:
             bootstrap.make_identities(self.facts)
-        if self.facts.virt == "libvirt":
-            self.libvirt.start()
         for begin in table.values():
             begin()
         for name, port, path in self.checks():
@@ -192,7 +199,7 @@ class Lab:
         since = begun if any(name.startswith(prefix) for name in fresh) else "2000-01-01"
         return int(self.databases.sql(
             "SELECT COUNT(DISTINCT host, `binary`) FROM services WHERE deleted = 0 AND "
-            f"`binary` LIKE '{prefix}%' AND updated_at >= '{since}' AND "
+            f"`binary` LIKE '{prefix}%' AND host != '{HOST}' AND updated_at >= '{since}' AND "
             "updated_at > UTC_TIMESTAMP() - INTERVAL 60 SECOND", f"guts_{database}"))
 
     def _wait_reports(self, begun, fresh):
@@ -224,16 +231,13 @@ class Lab:
         self.facts.path("env").write_text("\n".join(lines) + "\n")
 
     def stop(self):
-        names = [name for name in self.processes.names() if name != "libvirtd"]
+        self.boots.stop()
+        names = self.processes.names()
         enders = [threading.Thread(target=self.processes.stop, args=(name,)) for name in names]
         for one in enders:
             one.start()
         for one in enders:
             one.join()
-        if self.processes.alive("libvirtd"):
-            self.facts.read_peers()
-            networks = self.databases.sql("SELECT id FROM networks", "guts_neutron").split()
-            self.libvirt.stop(networks)
         for script, name in (("rabbitmq", "broker"), ("mariadb", "database")):
             if (self.directory / name).exists():
                 self._peer(script, "stop", name)
