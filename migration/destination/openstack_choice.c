@@ -333,7 +333,7 @@ void openstack_check_quotas(struct openstack_choosing *choosing)
         check_quota(choosing, "ram_mib", choice->flavor->ram_mib, 0);
     }
     check_quota(choosing, "ports", choice->nic_count, held->ports);
-    check_quota(choosing, "metadata", metadata > 0 ? metadata + OPENSTACK_METADATA_OURS : 0, 0);
+    check_quota(choosing, "metadata", metadata + OPENSTACK_METADATA_OURS, 0);
     if (!choosing->question->facts->has_volumes)
         return;
     check_volume_quota(choosing, NULL);

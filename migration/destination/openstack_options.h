@@ -17,7 +17,7 @@ extern const struct setting openstack_options[OPENSTACK_OPTION_COUNT];
 
 #define OPENSTACK_EXTRA_VOLUMES_MOST 32
 #define OPENSTACK_METADATA_MOST 128
-#define OPENSTACK_METADATA_OURS 8 /* keys that guts writes there itself, at most */
+#define OPENSTACK_METADATA_OURS 6 /* keys that guts writes there itself, at most */
 
 enum openstack_image_format {
     OPENSTACK_IMAGE_AUTO,

@@ -92,9 +92,10 @@ class CloudPlatform(Platform):
         wait_until("it has a fault", seconds, lambda: self.migration(migration).get("fault"))
 
     def begin_move(self, name, destination="cloud", options=None, **words):
-        """The migration's id."""
-        answer = self.migrate(name, destination, options={"network": "blue", **(options or {})},
-                              **words)
+        """The migration's id. An option of None is left out."""
+        given = {"network": "blue", **(options or {})}
+        answer = self.migrate(name, destination, options={
+            key: value for key, value in given.items() if value is not None}, **words)
         assert len(answer["created"]) == 1, answer
         return answer["created"][0]["id"]
 

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """guts-api with authentication "keystone", on a real Keystone."""
 import concurrent.futures
+import contextlib
 import statistics
 import time
 
 import pytest
+import requests
 
 from api_fixtures import make_seal_key
 from api_world import ROLES, Api, Rows, new_id
@@ -90,12 +92,15 @@ def status_of(api, token, path="/v1/sources"):
 @pytest.mark.parametrize("method, path, least", all_routes())
 def test_each_role_of_keystone_against_each_route(api, world, method, path, least):
     query = "?nonsense=1" if path == "/v1/events/stream" else ""
-    for role in ROLES:
+    tokens = {role: world.token(role) for role in ROLES}
+    tokens["stranger"] = world.openstack.token(world.openstack.stranger)  # a member, elsewhere
+    for role, token in tokens.items():
         # A body that no route accepts: nothing is changed, and it is read after the role.
         answer = api.session.request(
             method, api.url + fill(path, world) + query, data="[]", timeout=30,
-            headers={"Content-Type": "application/json", "X-Auth-Token": world.token(role)})
-        allowed = RANKS.index(role) >= RANKS.index(least)
+            headers={"Content-Type": "application/json", "X-Auth-Token": token})
+        rank = RANKS.index("member" if role == "stranger" else role)
+        allowed = rank >= RANKS.index(least)
         assert (answer.status_code != 403) == allowed, (role, answer.text)
         assert answer.status_code not in (401, 503) or path == "/readyz", answer.text
     answer = api.session.request(method, api.url + fill(path, world) + query, timeout=30)
@@ -113,6 +118,25 @@ def test_a_strangers_project_sees_nothing_of_ours(api, world, method, path, leas
     body = {} if method in ("POST", "PATCH") else None
     answer = api.call(method, fill(path, world), body, token=token, status=404)
     assert answer["code"] == "not_found"
+
+
+def test_a_stranger_migrates_nothing_of_ours_and_hears_nothing_of_it(api, world):
+    token = world.openstack.token(world.openstack.stranger)
+    def counts():
+        return world.rows.run("SELECT (SELECT COUNT(*) FROM migrations), (SELECT COUNT(*) FROM wishes)")
+    before = counts()
+    answer = api.call("POST", "/v1/migrations", {"vms": [world.vm], "destination": world.destination},
+                      token=token)
+    assert answer["code"] in ("not_found", "fields_invalid"), answer
+    assert counts() == before and before[0][0] == 1
+    with api.session.get(api.url + "/v1/events/stream?after=0", stream=True, timeout=(5, 2),
+                         headers={"X-Auth-Token": token}) as stream:
+        assert stream.status_code == 200
+        heard = b""
+        with contextlib.suppress(requests.exceptions.RequestException):
+            for piece in stream.iter_content(None):
+                heard += piece
+    assert world.migration.encode() not in heard and b"CONVERTING" not in heard, heard
 
 
 def test_lists_show_the_own_project_only_and_admins_all(api, world):

@@ -15,9 +15,9 @@ def platform(cloud_platform):
     return cloud_platform
 
 
-def codes(platform, **options):
+def codes(platform, vm="looked-at", **options):
     """Of all faults that a dry run finds, each once."""
-    done = platform.wait_state(platform.begin_move("looked-at", options=options, dry_run=True), FINAL)
+    done = platform.wait_state(platform.begin_move(vm, options=options, dry_run=True), FINAL)
     return sorted({one["code"] for one in done["faults"] or []})
 
 
@@ -72,7 +72,10 @@ def test_an_address_outside_of_its_subnet(platform, openstack):
 @pytest.mark.parametrize("service, name, value, options", [
     ("compute", "instances", 0, {}), ("compute", "cores", 0, {}), ("compute", "ram", 0, {}),
     ("volume", "volumes", 1, {}), ("volume", "gigabytes", 1, {}),
-    ("volume", "per_volume_gigabytes", 4, {"extra_volumes": ["5"]}), ("network", "port", 0, {})])
+    ("volume", "per_volume_gigabytes", 4, {"extra_volumes": ["5"]}), ("network", "port", 0, {}),
+    ("volume", "volumes___DEFAULT__", 1, {"volume_type": "__DEFAULT__"}),
+    ("volume", "gigabytes___DEFAULT__", 1, {"volume_type": "__DEFAULT__"}),
+    ("compute", "metadata_items", 3, {}), ("compute", "metadata_items", 7, {"metadata": ["a=1", "b=2"]})])
 def test_a_quota_that_leaves_no_room(platform, openstack, service, name, value, options):
     with quota(openstack, service, name, value):
         assert codes(platform, **options) == ["quota_exceeded"]
