@@ -49,17 +49,14 @@ void access_token_hash(const char *text, uint8_t ret_hash[ACCESS_TOKEN_HASH_BYTE
                        0);
 }
 
-static bool name_is_free(struct store *store, const char *name, struct error *err)
+/* The name of a token that has expired is free again. */
+static bool free_name(struct store *store, const char *name, struct error *err)
 {
-    CLEANUP(arena_freep) struct arena *arena = arena_new();
     struct db_value value = db_text(name);
-    struct db_rows *rows;
-    if (!db_query(store_db(store), arena, "SELECT 1 FROM tokens WHERE name = ?" VALID " LIMIT 1",
-                  &value, 1, &rows, err))
-        return false;
-    if (db_rows_count(rows) > 0)
-        return error_set(err, &FAULT_NAME_TAKEN, "a valid token is named \"%.255s\"", name);
-    return true;
+    return db_execute(
+        store_db(store),
+        "UPDATE tokens SET valid_name = NULL WHERE valid_name = ? AND expires_at <= " STORE_NOW,
+        &value, 1, NULL, err);
 }
 
 bool access_token_insert(struct store *store, const struct access_token *token,
@@ -70,13 +67,17 @@ bool access_token_insert(struct store *store, const struct access_token *token,
                                 db_bytes(hash, ACCESS_TOKEN_HASH_BYTES),
                                 db_text(access_role_name(token->role)),
                                 db_text(token->project),
-                                token->expires_at != 0 ? db_unsigned(token->expires_at)
-                                                       : db_null()};
-    return name_is_free(store, token->name, err) &&
-           db_execute(store_db(store),
-                      "INSERT INTO tokens (id, name, hash, role, project, expires_at, created_at) "
-                      "VALUES (?, ?, ?, ?, ?, ?, " STORE_NOW ")",
-                      values, COUNT_OF(values), NULL, err);
+                                token->expires_at != 0 ? db_unsigned(token->expires_at) : db_null(),
+                                db_text(token->name)};
+    if (free_name(store, token->name, err) &&
+        db_execute(store_db(store),
+                   "INSERT INTO tokens (id, name, hash, role, project, expires_at, valid_name, "
+                   "created_at) VALUES (?, ?, ?, ?, ?, ?, ?, " STORE_NOW ")",
+                   values, COUNT_OF(values), NULL, err))
+        return true;
+    if (err->fault == &FAULT_DB_DUPLICATE)
+        error_set(err, &FAULT_NAME_TAKEN, "a valid token is named \"%.255s\"", token->name);
+    return false;
 }
 
 #define COLUMNS "SELECT id, name, role, project, created_at, expires_at, revoked_at FROM tokens"
@@ -126,10 +127,10 @@ bool access_token_list(struct store *store, struct arena *arena, const struct pa
 
 bool access_token_revoke(struct store *store, const char *name_or_id, struct error *err)
 {
-    static const char by_id[] =
-        "UPDATE tokens SET revoked_at = COALESCE(revoked_at, " STORE_NOW ") WHERE id = ?";
-    static const char by_name[] =
-        "UPDATE tokens SET revoked_at = " STORE_NOW " WHERE name = ?" VALID;
+    static const char by_id[] = "UPDATE tokens SET revoked_at = COALESCE(revoked_at, " STORE_NOW
+                                "), valid_name = NULL WHERE id = ?";
+    static const char by_name[] = "UPDATE tokens SET revoked_at = " STORE_NOW
+                                  ", valid_name = NULL WHERE valid_name = ?" VALID;
     struct uuid id;
     uint64_t affected = 0;
     struct db_value value;

@@ -66,6 +66,8 @@ static void bind_job(const struct job_fact *job, struct db_value *into)
     memcpy(into, row, sizeof row);
 }
 
+/* A second live job of one owner meets the row of the first by the index one_live: that one must not be
+ * overwritten, so the statement fails (a state is never NULL). */
 bool job_save(struct db *db, const struct job_fact *const *jobs, size_t count, struct error *err)
 {
     CLEANUP(xfreep) struct db_value *values = xcalloc(count * JOB_WIDTH + 1, sizeof *values);
@@ -74,7 +76,8 @@ bool job_save(struct db *db, const struct job_fact *const *jobs, size_t count, s
     return db_execute_rows(
         db, "INSERT INTO jobs (" JOB_COLUMNS ", open) VALUES ",
         "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        " ON DUPLICATE KEY UPDATE state = VALUES(state), live = VALUES(live),"
+        " ON DUPLICATE KEY UPDATE state = IF(id = VALUES(id), VALUES(state), NULL),"
+        " live = VALUES(live),"
         " wanted = VALUES(wanted), attempt = VALUES(attempt), run = VALUES(run),"
         " needs_hash = VALUES(needs_hash), node_id = VALUES(node_id),"
         " node_instance = VALUES(node_instance), pool_id = VALUES(pool_id),"

@@ -4,7 +4,7 @@ import pytest
 from integration.program import run_program
 
 
-@pytest.mark.parametrize("noun", ["schema", "endpoint", "vm", "migration", "site"])
+@pytest.mark.parametrize("noun", ["schema", "endpoint", "vm", "migration", "site", "job"])
 def test_store(database, noun):
     run_program(f"test_store_{noun}", database, database.create(f"guts_store_{noun}"))
 

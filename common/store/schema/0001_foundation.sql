@@ -35,7 +35,9 @@ CREATE TABLE IF NOT EXISTS tokens (
   created_at     BIGINT UNSIGNED NOT NULL,
   expires_at     BIGINT UNSIGNED NULL,
   revoked_at     BIGINT UNSIGNED NULL,
-  UNIQUE KEY by_hash (hash)
+  valid_name     VARCHAR(255) NULL,                     -- the name until it is revoked, or found to have expired
+  UNIQUE KEY by_hash (hash),
+  UNIQUE KEY by_valid_name (valid_name)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 
 CREATE TABLE IF NOT EXISTS drivers (

@@ -4,6 +4,7 @@
  */
 #include "tests/integration/store/world.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -197,6 +198,45 @@ static void nodes_come_with_their_pools(void **state)
     FAILS(node_view_find(world.store, world.arena, "d", &node, &world.err), FAULT_NOT_FOUND);
 }
 
+#define RACERS 6
+static pthread_barrier_t start;
+
+static void *make_token(void *context)
+{
+    struct error err;
+    char text[ACCESS_TOKEN_TEXT_SIZE];
+    uint8_t hash[ACCESS_TOKEN_HASH_BYTES];
+    struct store *store = store_new(&world.settings);
+    const struct access_token token = {
+        .id = uuid_new(), .name = "race", .role = ACCESS_READER, .project = "red"};
+    bool *made = context;
+    access_token_make(text);
+    access_token_hash(text, hash);
+    *made = store_ping(store, &err);
+    pthread_barrier_wait(&start);
+    *made = *made && access_token_insert(store, &token, hash, &err);
+    store_free(store);
+    return NULL;
+}
+
+static void one_of_many_at_once_gets_the_name_of_a_token(void **state)
+{
+    pthread_t threads[RACERS];
+    bool made[RACERS];
+    size_t count = 0;
+    pthread_barrier_init(&start, NULL, RACERS);
+    for (size_t i = 0; i < RACERS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, make_token, &made[i]), 0);
+    for (size_t i = 0; i < RACERS; i++) {
+        pthread_join(threads[i], NULL);
+        count += made[i];
+    }
+    pthread_barrier_destroy(&start);
+    assert_int_equal(count, 1);
+    OK(access_token_revoke(world.store, "race", &world.err));
+    FAILS(access_token_revoke(world.store, "race", &world.err), FAULT_NOT_FOUND);
+}
+
 static void a_nodes_live_jobs_name_their_owners(void **state)
 {
     struct node_job_view *jobs;
@@ -257,6 +297,7 @@ int main(void)
         TEST(a_token_is_found_by_its_hash_while_it_is_valid),
         TEST(tokens_are_listed_with_those_that_ended),
         TEST(nodes_come_with_their_pools),
+        TEST(one_of_many_at_once_gets_the_name_of_a_token),
         TEST(a_nodes_live_jobs_name_their_owners),
         TEST(a_service_keeps_one_row_alive),
     };
