@@ -351,7 +351,7 @@ void advance_requeue(struct tick *tick, struct job *job, const struct fault *fau
     job->fact.due_at = tick->now_us + wait_ms * 1000;
     tick->scheduler->look_now = true;
     job->steps_hash = 0;
-    job->note_number = 0;
+    job->fact.note_number = 0;
     job->missed = 0;
     if (migration != NULL) {
         tell(tick, migration, "job.lost", MIGRATION_UNKNOWN, fault, text);

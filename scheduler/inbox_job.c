@@ -253,9 +253,10 @@ static void apply_notes(struct tick *tick, struct job *job, const Guts__V1__JobR
 {
     for (size_t i = 0; i < report->n_notes; i++) {
         const Guts__V1__Note *note = report->notes[i];
-        if (note->number <= job->note_number)
+        if (note->number <= job->fact.note_number)
             continue;
-        job->note_number = note->number;
+        job->fact.note_number = note->number; /* stored: the next leader tells it no more */
+        tick_touch_job(tick, job);
         tick_event(tick, job->fact.project, "job.note", EVENT_INFO, job->fact.owner_kind,
                    &job->fact.owner_id, note->text, NULL);
     }

@@ -105,7 +105,6 @@ struct job {
     uint64_t missed;      /* reports in a row that did not name it */
     uint64_t seen_number; /* of the last report that named it */
     uint64_t steps_hash;
-    uint64_t note_number;
     uint64_t pages_waited_ms; /* since when its result waits for pages */
     bool was_sent_again;
     bool runs_step; /* by what was told last, or perhaps, when that was in another term */

@@ -326,21 +326,20 @@ static void tell_why(struct tick *tick, struct group *group)
 
 /* -- holding the best node for one that waited long ----------------------------------------------------- */
 
+static void let_go(struct tick *tick, struct group *group)
+{
+    if (group->held == NULL)
+        return;
+    picture_node_gained(tick->picture, group->held);
+    group->held->held_for = NULL;
+    group->held = NULL;
+}
+
 static bool may_serve(const struct node *node, const struct group *group)
 {
     struct place_node seen;
     picture_node_view(node, group, &seen);
     return place_could_fit(&seen, &group->need);
-}
-
-/* A node that went down, or was drained, is held for nobody: another may be. */
-static void let_go_of_useless(struct tick *tick, struct group *group)
-{
-    if (group->held == NULL || may_serve(group->held, group))
-        return;
-    picture_node_gained(tick->picture, group->held);
-    group->held->held_for = NULL;
-    group->held = NULL;
 }
 
 static void hold_node(struct tick *tick, struct group *group)
@@ -350,7 +349,9 @@ static void hold_node(struct tick *tick, struct group *group)
         tick->now_us > oldest->fact.created_at ? tick->now_us - oldest->fact.created_at : 0;
     struct node *best = NULL;
     int64_t most = INT64_MIN;
-    let_go_of_useless(tick, group);
+    /* A node that went down, or was drained, is held for nobody: another may be. */
+    if (group->held != NULL && !may_serve(group->held, group))
+        let_go(tick, group);
     if (group->held != NULL || waited_us / 1000 < tick->scheduler->settings->hold_after_ms)
         return;
     LIST_EACH(&tick->picture->heard, at)
@@ -408,6 +409,7 @@ static size_t list_groups(struct tick *tick, struct group **groups)
         if (group->is_told)
             *TICK_ADD(tick, &tick->needs_gone) = group->hash;
         group->is_told = false;
+        let_go(tick, group);
         if (tick->scheduler->backlog == 0) /* else more of its kind may come soon */
             picture_drop_group(tick->picture, group);
     }

@@ -29,8 +29,8 @@ enum job_state job_state_parse(const char *name)
     "id, kind, owner_kind, owner_id, project, wish_id, state, live, wanted, attempt, run, "        \
     "needs_hash, request_json, node_id, node_instance, pool_id, reserved_bytes, "                  \
     "allocated_bytes, created_at, assigned_at, accepted_at, finished_at, outcome, "                \
-    "fault_code, fault_text, due_at"
-enum { JOB_WIDTH = 27 };
+    "fault_code, fault_text, due_at, note_number"
+enum { JOB_WIDTH = 28 };
 
 static void bind_job(const struct job_fact *job, struct db_value *into)
 {
@@ -61,6 +61,7 @@ static void bind_job(const struct job_fact *job, struct db_value *into)
         bind_fault(job->fault),
         bind_cut(job->fault_text, 1024),
         bind_time(job->due_at),
+        db_unsigned(job->note_number),
         job->state == JOB_CLOSED ? db_null() : db_unsigned(1),
     };
     memcpy(into, row, sizeof row);
@@ -75,7 +76,7 @@ bool job_save(struct db *db, const struct job_fact *const *jobs, size_t count, s
         bind_job(jobs[i], &values[i * JOB_WIDTH]);
     return db_execute_rows(
         db, "INSERT INTO jobs (" JOB_COLUMNS ", open) VALUES ",
-        "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         " ON DUPLICATE KEY UPDATE state = IF(id = VALUES(id), VALUES(state), NULL),"
         " live = VALUES(live),"
         " wanted = VALUES(wanted), attempt = VALUES(attempt), run = VALUES(run),"
@@ -85,7 +86,8 @@ bool job_save(struct db *db, const struct job_fact *const *jobs, size_t count, s
         " assigned_at = VALUES(assigned_at), accepted_at = VALUES(accepted_at),"
         " finished_at = VALUES(finished_at),"
         " outcome = VALUES(outcome), fault_code = VALUES(fault_code),"
-        " fault_text = VALUES(fault_text), due_at = VALUES(due_at), open = VALUES(open)",
+        " fault_text = VALUES(fault_text), due_at = VALUES(due_at),"
+        " note_number = VALUES(note_number), open = VALUES(open)",
         values, JOB_WIDTH, count, NULL, err);
 }
 
@@ -150,6 +152,7 @@ static void read_job(const struct db_rows *rows, size_t row, struct job_fact *jo
         .fault = code == NULL ? NULL : fault_get(code),
         .fault_text = db_rows_text(rows, row, 24),
         .due_at = db_rows_unsigned(rows, row, 25),
+        .note_number = db_rows_unsigned(rows, row, 26),
     };
     snprintf(job->node_instance, sizeof job->node_instance, "%s", instance ? instance : "");
 }

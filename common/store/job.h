@@ -45,7 +45,8 @@ struct job_fact {
     const char *outcome; /* "done", "failed", "cancelled", or NULL */
     const struct fault *fault;
     const char *fault_text;
-    uint64_t due_at; /* 0: never */
+    uint64_t due_at;      /* 0: never */
+    uint64_t note_number; /* of the attempt's last note that became an event */
 };
 
 /* Inserts or replaces whole rows. */

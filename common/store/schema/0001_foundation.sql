@@ -306,6 +306,7 @@ CREATE TABLE IF NOT EXISTS jobs (
   fault_code     VARCHAR(48) CHARACTER SET ascii NULL,
   fault_text     VARCHAR(1024) NULL,
   due_at         BIGINT UNSIGNED NULL,
+  note_number    BIGINT UNSIGNED NOT NULL DEFAULT 0,    -- of the attempt's last note that became an event
   UNIQUE KEY one_live (owner_kind, owner_id, live),     -- finds an owner's jobs too
   KEY by_node (node_id, live, id),
   KEY by_open (open, id),                               -- states change often: none stands in an index

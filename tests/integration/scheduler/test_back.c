@@ -7,12 +7,31 @@
 #include "tests/unit/check.h"
 
 #include "scheduler/loop.h"
+#include "scheduler/picture_load.h"
 #include "tests/integration/scheduler/stage.h"
 
 static void execute(const char *sql)
 {
     struct error err;
     world_must(db_execute(world.db, sql, NULL, 0, NULL, &err), &err);
+}
+
+/* Whoever leads next reads from the database how far a job's notes were told. */
+static void a_note_is_told_once_though_the_leader_changes(void **state)
+{
+    struct world_job *job;
+    struct error err;
+    begin_migration("rollback", &job);
+    job->note = 1003;
+    rounds(2);
+    world_must(picture_load(&world.scheduler, &err), &err);
+    rounds(2);
+    assert_int_equal(
+        world_number(&world, "SELECT COUNT(*) FROM events WHERE kind = 'job.note'", NULL), 1);
+    job->note = 1004;
+    rounds(2);
+    assert_int_equal(
+        world_number(&world, "SELECT COUNT(*) FROM events WHERE kind = 'job.note'", NULL), 2);
 }
 
 static void a_database_that_went_back_is_noticed(void **state)
@@ -229,6 +248,7 @@ static void a_result_waits_for_the_ledger_that_the_database_lost(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(a_note_is_told_once_though_the_leader_changes),
         TEST(a_database_that_went_back_is_noticed),
         TEST(a_copy_of_an_attempt_that_is_known_restores_nothing),
         TEST(a_copy_of_an_attempt_that_the_database_lost_is_restored),

@@ -91,6 +91,29 @@ static void a_node_that_was_held_for_a_cancelled_job_serves_the_others(void **st
     assert_string_equal(world_state(&world, &small), "SCHEDULED");
 }
 
+/* While more is due than one look takes, groups are kept, and their nodes are not. */
+static void a_node_is_held_for_no_group_that_waits_no_more(void **state)
+{
+    const char *const large = "{\"reserve_bytes\":42949672960}", *const small =
+                                                                     "{\"reserve_bytes\":1}";
+    one.capacity_bytes = one.free_bytes = 60ull << 30;
+    rounds(1);
+    world.settings.hold_after_ms = 0;
+    struct uuid first = world_vm(&world, "a", 1), second = world_vm(&world, "b", 1);
+    world_migrate(&world, &first, "rollback", false, large);
+    rounds(1);
+    struct uuid waits = world_migrate(&world, &second, "rollback", false, large);
+    rounds(1);
+    assert_non_null(waiting_group()->held);
+    struct uuid third = world_vm(&world, "c", 1), fourth = world_vm(&world, "d", 1);
+    struct uuid soon = world_migrate(&world, &third, "rollback", false, small);
+    world_migrate(&world, &fourth, "rollback", false, small);
+    world_wish(&world, "cancel", OWNER_MIGRATION, &waits);
+    world.settings.batch_due = 1;
+    world_turn(&world, 1);
+    assert_string_equal(world_state(&world, &soon), "SCHEDULED");
+}
+
 static void a_node_is_deleted_once_it_is_silent(void **state)
 {
     struct uuid early = world_wish(&world, "delete", OWNER_NODE, &one.id);
@@ -116,6 +139,7 @@ int main(void)
         TEST(the_last_refusal_of_a_job_is_told),
         TEST(a_node_that_can_serve_no_more_is_held_for_nobody),
         TEST(a_node_that_was_held_for_a_cancelled_job_serves_the_others),
+        TEST(a_node_is_held_for_no_group_that_waits_no_more),
         TEST(a_node_is_deleted_once_it_is_silent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -26,6 +26,7 @@ struct world_job {
     const char *step;   /* static: the step it is at, done once the job is; NULL: none */
     const char *copy;   /* static: key of a ledger entry that full reports tell; NULL: none */
     const char *digest; /* static: of a disk that its reports tell; NULL: none */
+    uint64_t note;      /* number of a note that its reports tell; 0: none */
     enum wanted wanted;
     bool leased;
 };

@@ -110,6 +110,18 @@ static void put_copy(struct arena *arena, const struct world_job *job, Guts__V1_
     report->n_ledger = 1;
 }
 
+static void put_note(struct arena *arena, const struct world_job *job, Guts__V1__JobReport *report)
+{
+    Guts__V1__Note *note = arena_alloc(arena, sizeof *note);
+    guts__v1__note__init(note);
+    note->number = job->note;
+    note->at = 1;
+    note->text = "noted";
+    report->notes = arena_calloc(arena, 1, sizeof *report->notes);
+    report->notes[0] = note;
+    report->n_notes = 1;
+}
+
 static Guts__V1__JobReport *job_report(struct arena *arena, const struct world_job *job)
 {
     Guts__V1__JobReport *report = arena_alloc(arena, sizeof *report);
@@ -123,6 +135,8 @@ static Guts__V1__JobReport *job_report(struct arena *arena, const struct world_j
         report->result = result_of(arena, job);
     if (job->step != NULL)
         put_step(arena, job, report);
+    if (job->note != 0)
+        put_note(arena, job, report);
     if (job->digest != NULL) {
         report->disks = arena_calloc(arena, 1, sizeof *report->disks);
         report->disks[0] = arena_alloc(arena, sizeof *report->disks[0]);
