@@ -22,8 +22,21 @@
 #define FIRST_PIECE 60
 #define PIECE 512
 #define LEAD_MS 60 /* that the first piece is ahead, so that its jobs do not share the database */
-#define HALVES_LEAST 1000 /* vms that are checked by two connections at once */
+#define ASIDE_LEAST 500 /* vms that are worth another thread's time */
+#define OURS_PERCENT                                                                               \
+    30 /* of the vms are checked here, where the first rows are written meanwhile */
 #define OPTIONS_BYTES_MOST (64u << 10)
+
+struct creation;
+
+/* Part of the vms, asked about in the cheap way. */
+struct quick_check {
+    const struct creation *creation;
+    struct arena *arena;
+    size_t from, to;
+    bool plain, done;
+    struct error err;
+};
 
 struct creation {
     struct call *call;
@@ -39,6 +52,8 @@ struct creation {
     size_t *row_of;             /* for each vm its row, or SIZE_MAX */
     size_t row_count;
     struct migration_created *results;
+    struct quick_check other; /* in another thread */
+    bool is_helped, is_checked;
 };
 
 static void read_vms(struct creation *creation)
@@ -145,28 +160,20 @@ static bool read_creation(struct creation *creation, struct error *err)
     return call_sound(call, err);
 }
 
-/* One vm that is not as it should be is told with its own fault; of many, all are told. */
-static bool vm_wrong(struct creation *creation, size_t index, const struct fault *fault,
-                     const char *what, struct error *err)
-{
-    struct reader *reader = creation->reader;
-    error_set(err, fault, "vm \"%s\" %s", creation->names[index], what);
-    reader_complain(reader, arena_printf(reader->arena, "vms/%zu", index), "%s", what);
-    return false;
-}
-
-static bool match_is_sound(struct creation *creation, size_t index, struct error *err)
+/* NULL when the vm is as it should be. */
+static const char *what_is_wrong(const struct creation *creation, size_t index,
+                                 const struct fault **ret_fault)
 {
     const struct vm_match *match = &creation->matches[index];
+    *ret_fault = &FAULT_NOT_FOUND;
     if (match->found == 0)
-        return vm_wrong(creation, index, &FAULT_NOT_FOUND, "does not exist", err);
-    if (match->found > 1)
-        return vm_wrong(creation, index, &FAULT_NAME_AMBIGUOUS,
-                        "is the name of several: give the id or the source", err);
-    if (strcmp(match->project, creation->shared.project) != 0)
-        return vm_wrong(creation, index, &FAULT_NOT_FOUND,
-                        "is of another project than the destination", err);
-    return true;
+        return "does not exist";
+    if (strcmp(match->project, creation->shared.project) != 0 && match->found == 1)
+        return "is of another project than the destination";
+    if (match->found == 1)
+        return NULL;
+    *ret_fault = &FAULT_NAME_AMBIGUOUS;
+    return "is the name of several: give the id or the source";
 }
 
 /* The vms of [from, to), and their rows behind those that there are already. */
@@ -174,26 +181,39 @@ static bool match_piece(struct creation *creation, size_t from, size_t to, struc
 {
     struct call *call = creation->call;
     struct vm_match *matches;
-    bool sound = true;
     if (!vm_view_match(call->store, call->arena, call->scope, &creation->source_id,
                        creation->names + from, to - from, &matches, err))
         return false;
     memcpy(&creation->matches[from], matches, (to - from) * sizeof(*matches));
-    for (size_t i = from; i < to; i++)
-        sound = match_is_sound(creation, i, err) && sound;
-    if (sound)
-        return true;
-    return creation->count == 1 ? false : call_sound(call, err);
+    return true;
 }
 
-/* Part of the vms, asked about in the cheap way. */
-struct quick_check {
-    struct creation *creation;
-    struct arena *arena;
-    size_t from, to;
-    bool plain, done;
-    struct error err;
-};
+/* One vm that is wrong is told with its own fault; of many, all are told. */
+static bool are_sound(struct creation *creation, size_t from, size_t to, struct error *err)
+{
+    const struct fault *fault;
+    struct reader *reader = creation->reader;
+    bool sound = true;
+    for (size_t i = from; i < to; i++) {
+        const char *what = what_is_wrong(creation, i, &fault);
+        if (what == NULL)
+            continue;
+        sound = error_set(err, fault, "vm \"%s\" %s", creation->names[i], what);
+        reader_complain(reader, arena_printf(reader->arena, "vms/%zu", i), "%s", what);
+    }
+    return sound || (creation->count > 1 && call_sound(creation->call, err));
+}
+
+static bool match_soundly(struct creation *creation, size_t from, size_t to, struct error *err)
+{
+    return match_piece(creation, from, to, err) && are_sound(creation, from, to, err);
+}
+
+/* -- whether all vms are sound --------------------------------------------------------------------
+ * One wrong vm refuses the call, and nothing of it is kept; yet the first jobs shall not wait for the
+ * look at thousands. So the first rows are inserted while another thread asks for most of the rest in
+ * the cheap way, and committed once that has answered. Where it finds something, or cannot tell, each
+ * vm is looked at. */
 
 static void quick_check_run(void *context, struct store *store)
 {
@@ -204,42 +224,65 @@ static void quick_check_run(void *context, struct store *store)
         creation->names + check->from, check->to - check->from, &check->plain, &check->err);
 }
 
-/* Two connections take half the time, and the first jobs wait for it. What the other one could not
- * answer is asked here. */
-static bool check_halves(struct creation *creation, bool *ret_plain, struct error *err)
+static void begin_check(struct creation *creation)
+{
+    size_t all = creation->count, rest = all > FIRST_PIECE ? all - FIRST_PIECE : 0;
+    size_t from = rest < ASIDE_LEAST ? all : FIRST_PIECE + rest * OURS_PERCENT / 100;
+    creation->other =
+        (struct quick_check){creation, arena_new(), from, all, true, from == all, {0}};
+    creation->is_helped =
+        from < all && aside_begin(creation->call->api->aside, quick_check_run, &creation->other);
+}
+
+static void await_other(struct creation *creation)
+{
+    if (creation->is_helped)
+        aside_end(creation->call->api->aside);
+    creation->is_helped = false;
+}
+
+/* What the other could not answer is asked here. */
+static bool are_plain(struct creation *creation, bool *ret_plain, struct error *err)
 {
     struct call *call = creation->call;
-    struct aside *aside = call->api->aside;
-    CLEANUP(arena_freep) struct arena *arena = arena_new();
-    size_t middle = creation->count < HALVES_LEAST ? 0 : creation->count / 2;
-    struct quick_check ours = {creation, call->arena, middle, creation->count, false, false, {0}};
-    struct quick_check other = {creation, arena, 0, middle, true, middle == 0, {0}};
-    bool is_helped = middle > 0 && aside_begin(aside, quick_check_run, &other);
-    quick_check_run(&ours, call->store);
-    if (is_helped)
-        aside_end(aside);
-    if (!other.done)
-        quick_check_run(&other, call->store);
-    if (!ours.done || !other.done) {
-        *err = ours.done ? other.err : ours.err;
+    struct quick_check *other = &creation->other;
+    struct quick_check ours = {creation, call->arena, FIRST_PIECE, other->from, false, false, {0}};
+    if (ours.from < ours.to)
+        quick_check_run(&ours, call->store);
+    else
+        ours.plain = ours.done = true;
+    await_other(creation);
+    if (!other->done)
+        quick_check_run(other, call->store);
+    if (!ours.done || !other->done) {
+        *err = ours.done ? other->err : ours.err;
         return false;
     }
-    *ret_plain = ours.plain && other.plain;
+    *ret_plain = ours.plain && other->plain;
     return true;
 }
 
-/* Before the first row is written, all vms are known to be sound: one wrong vm refuses the call. Of
- * many that is asked in the cheap way first, since the first jobs wait for it; where that finds
- * something, or cannot tell, each vm is looked at. */
-static bool check_vms(struct creation *creation, struct error *err)
+/* The consent to the commit of the first rows. */
+static bool check_rest(void *context, struct error *err)
 {
+    struct creation *creation = context;
     bool plain = false;
-    if (creation->count <= FIRST_PIECE)
-        return match_piece(creation, 0, creation->count, err);
-    if (!check_halves(creation, &plain, err))
+    if (creation->is_checked)
+        return true;
+    if (!are_plain(creation, &plain, err) ||
+        (!plain && !match_soundly(creation, 0, creation->count, err)))
         return false;
-    return plain || match_piece(creation, 0, creation->count, err);
+    creation->is_checked = true;
+    return true;
 }
+
+static void end_check(struct creation *creation)
+{
+    await_other(creation);
+    arena_free(creation->other.arena);
+}
+
+/* -- rows ------------------------------------------------------------------------------------------ */
 
 static void begin_results(struct creation *creation)
 {
@@ -324,31 +367,55 @@ static void write_answer(struct creation *creation)
     writer_object_end(writer);
 }
 
-static bool write_piece(struct creation *creation, size_t from, size_t to, struct error *err)
+static bool write_rows(struct creation *creation, size_t from, size_t to, struct error *err)
 {
     size_t first = creation->row_count, done;
-    if (creation->matches[from].found == 0 && !match_piece(creation, from, to, err))
-        return false;
     make_rows(creation, from, to);
     return migration_create(creation->call->store, &creation->shared, creation->rows + first,
                             creation->row_count - first, on_created, creation,
                             creation->results + first, &done, err);
 }
 
-/* Piece by piece, the first one small: its jobs are placed before the rest is written. Where that is
- * only one piece more, nothing waits for anything. */
+/* The first piece, small: its jobs are placed before the rest is written. */
+static bool write_first(struct creation *creation, size_t to, struct error *err)
+{
+    const struct fault *fault;
+    if (!match_piece(creation, 0, to, err))
+        return false;
+    for (size_t i = 0; i < to; i++)
+        if (what_is_wrong(creation, i, &fault) != NULL)
+            return match_soundly(creation, 0, creation->count, err);
+    creation->is_checked = to == creation->count;
+    creation->shared.consent = check_rest;
+    creation->shared.consent_context = creation;
+    bool written = write_rows(creation, 0, to, err);
+    creation->shared.consent = NULL;
+    return written &&
+           check_rest(creation, err); /* when there was nothing to write, it was not asked */
+}
+
+static bool write_more(struct creation *creation, size_t from, size_t to, struct error *err)
+{
+    bool is_matched = creation->matches[from].found != 0;
+    return (is_matched || match_soundly(creation, from, to, err)) &&
+           write_rows(creation, from, to, err);
+}
+
 static bool write_all(struct creation *creation, struct error *err)
 {
-    for (size_t from = 0, to; from < creation->count; from = to) {
-        size_t most = from == 0 ? FIRST_PIECE : PIECE;
-        to = creation->count - from < most ? creation->count : from + most;
-        if (!write_piece(creation, from, to, err))
+    size_t from = creation->count < FIRST_PIECE ? creation->count : FIRST_PIECE;
+    begin_check(creation);
+    bool written = write_first(creation, from, err);
+    end_check(creation);
+    if (written && creation->count - from > PIECE) /* else nothing waits for anything */
+        clock_sleep_ms(LEAD_MS);
+    for (size_t to; written && from < creation->count; from = to) {
+        to = creation->count - from < PIECE ? creation->count : from + PIECE;
+        if (!write_more(creation, from, to, err))
             return error_prefix(err, "%zu of %zu were stored; ask again for the rest", from,
                                 creation->count);
-        if (from == 0 && creation->count - to > PIECE)
-            clock_sleep_ms(LEAD_MS);
     }
-    return true;
+    return written;
 }
 
 bool migration_create_serve(struct call *call, struct error *err)
@@ -360,7 +427,7 @@ bool migration_create_serve(struct call *call, struct error *err)
     if (!call_sound(call, err) || !read_creation(&creation, err))
         return false;
     begin_results(&creation);
-    if (!check_vms(&creation, err) || !write_all(&creation, err))
+    if (!write_all(&creation, err))
         return false;
     write_answer(&creation);
     return true;

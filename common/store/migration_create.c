@@ -190,7 +190,9 @@ static bool try_chunk(struct creation *creation, struct chunk *chunk, struct err
     struct db *db = store_db(creation->store);
     if (!db_begin(db, err))
         return false;
-    if (!insert_chunk(creation, chunk, err)) {
+    const struct migration_new_shared *shared = creation->shared;
+    if (!insert_chunk(creation, chunk, err) ||
+        (shared->consent != NULL && !shared->consent(shared->consent_context, err))) {
         db_rollback(db);
         return false;
     }

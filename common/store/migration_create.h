@@ -22,6 +22,10 @@ struct migration_new_shared {
     const char *on_failure;   /* "rollback", "keep" */
     bool dry_run;
     const char *who;
+    /* Asked in each transaction, between its rows and its commit (and again when it is done again): false,
+     * with an error, takes them back. NULL: all are committed. */
+    bool (*consent)(void *context, struct error *err);
+    void *consent_context;
 };
 
 /* What became of each: `existing` is nil when it was created, else the open migration of that vm
