@@ -49,6 +49,12 @@ void ring_frame(const struct event_view *event, struct buffer *ret_frame)
     buffer_append_text(ret_frame, "\n\n");
 }
 
+void ring_frame_missing(uint64_t after, uint64_t before, struct buffer *ret_frame)
+{
+    buffer_printf(ret_frame, "event: missing\ndata: {\"after\":%llu,\"before\":%llu}\n\n",
+                  (unsigned long long)after, (unsigned long long)before);
+}
+
 void ring_frame_reset(uint64_t highest, struct buffer *ret_frame)
 {
     buffer_printf(ret_frame, "id: %llu\nevent: reset\ndata: {\"after\":%llu}\n\n",

@@ -38,6 +38,8 @@ size_t ring_find(const struct ring *ring, uint64_t number);
 const struct ring_event *ring_at(const struct ring *ring, size_t index);
 /* "id: 7\ndata: {…}\n\n" */
 void ring_frame(const struct event_view *event, struct buffer *ret_frame);
+/* Tells a reader that what lies between the two numbers is no longer kept. */
+void ring_frame_missing(uint64_t after, uint64_t before, struct buffer *ret_frame);
 /* Tells a reader that the numbers above this one begin anew. */
 void ring_frame_reset(uint64_t highest, struct buffer *ret_frame);
 

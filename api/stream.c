@@ -167,6 +167,18 @@ static void link_close(void *context)
 
 static const struct http_stream_ops link_ops = {link_read, link_close};
 
+/* Events do not stay for ever: a reader that was away for too long is told what it cannot get. */
+static bool link_tell_missing(struct reader_link *link, struct call *call, uint64_t after,
+                              struct error *err)
+{
+    uint64_t lowest;
+    if (!event_view_lowest(call->store, &lowest, err))
+        return false;
+    if (lowest > after + 1)
+        ring_frame_missing(after, lowest, &link->pending);
+    return true;
+}
+
 /* What the reader has missed, from the store. The highest number is read first: whatever is
  * committed later stands in the ring. */
 static bool link_fill(struct reader_link *link, struct call *call, const struct stream_wish *wish,
@@ -183,7 +195,8 @@ static bool link_fill(struct reader_link *link, struct call *call, const struct 
         ring_frame_reset(highest, &link->pending); /* it read what the database has lost */
     if (!wish->has_after || wish->after >= highest)
         return true;
-    if (!event_view_after(call->store, call->arena, &filter, wish->after, BACKLOG_EVENTS_MOST,
+    if (!link_tell_missing(link, call, wish->after, err) ||
+        !event_view_after(call->store, call->arena, &filter, wish->after, BACKLOG_EVENTS_MOST,
                           &events, &count, err))
         return false;
     for (size_t i = 0; i < count; i++)

@@ -14,8 +14,9 @@
 struct follower {
     struct guts *guts;
     struct buffer line, data;
-    bool is_reset; /* this event says that numbers begin anew */
-    bool has_id;   /* this event has the number `id`; without data it tells how far all is read */
+    bool is_reset;   /* this event says that numbers begin anew */
+    bool is_missing; /* this event says that others are no longer kept */
+    bool has_id;     /* this event has the number `id`; without data it tells how far all is read */
     uint64_t id;
     uint64_t after; /* UINT64_MAX: from now on */
     bool ended;     /* by take */
@@ -36,6 +37,19 @@ static void take_id(struct follower *follower, const char *text)
     follower->id = id;
 }
 
+/* As an event, so that whoever follows learns of it; its number is that of the last one missing. */
+static json_t *missing_event(const json_t *said)
+{
+    json_int_t after = json_integer_value(json_object_get(said, "after"));
+    json_int_t before = json_integer_value(json_object_get(said, "before"));
+    CLEANUP(xfreep)
+    char *text =
+        xasprintf("events %" JSON_INTEGER_FORMAT " to %" JSON_INTEGER_FORMAT " are no longer kept",
+                  after + 1, before - 1);
+    return json_pack("{sI ss ss ss}", "number", before - 1, "kind", "events.missing", "severity",
+                     "warn", "text", text);
+}
+
 static void end_event(struct follower *follower)
 {
     bool has_id = follower->has_id;
@@ -48,8 +62,13 @@ static void end_event(struct follower *follower)
         return;
     json_t *event = json_loadb(follower->data.data, follower->data.length, 0, NULL);
     bool is_reset = follower->is_reset;
+    if (follower->is_missing) {
+        json_t *missing = missing_event(event);
+        json_decref(event);
+        event = missing;
+    }
     buffer_clear(&follower->data);
-    follower->is_reset = false;
+    follower->is_reset = follower->is_missing = false;
     if (is_reset) {
         json_int_t after = json_integer_value(json_object_get(event, "after"));
         follower->after = after > 0 ? (uint64_t)after : 0;
@@ -69,6 +88,8 @@ static void take_line(struct follower *follower)
         end_event(follower);
     } else if (strcmp(line, "event: reset") == 0) {
         follower->is_reset = true;
+    } else if (strcmp(line, "event: missing") == 0) {
+        follower->is_missing = true;
     } else if (strncmp(line, "id:", 3) == 0) {
         take_id(follower, line + 3 + (line[3] == ' '));
     } else if (strncmp(line, "data:", 5) == 0) {
@@ -153,7 +174,7 @@ static bool follow_once(struct guts *guts, struct follower *follower,
     http_reply_fini(&reply);
     buffer_clear(&follower->line);
     buffer_clear(&follower->data);
-    follower->is_reset = follower->has_id = false;
+    follower->is_reset = follower->is_missing = follower->has_id = false;
     follower->failures++;
     return fine;
 }

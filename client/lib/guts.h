@@ -107,7 +107,8 @@ GUTS_PUBLIC json_t *guts_wish_wait(struct guts *guts, const json_t *answer, uint
 
 /* Follows events behind number `after` and calls take for each until it returns false (then true is
  * returned) or until *stop is set by a signal handler. An API that cannot be reached at first is an
- * error; later it reconnects by itself and resumes. Calls take with NULL about once a second while
+ * error; later it reconnects by itself and resumes. Where events behind `after` are no longer kept, the
+ * first is one of the kind "events.missing" that says so. Calls take with NULL about once a second while
  * nothing comes, and before each new attempt to connect. */
 GUTS_PUBLIC bool guts_follow(struct guts *guts, uint64_t after, const struct guts_filter *filters,
                              size_t filter_count, const volatile int *stop,

@@ -91,6 +91,17 @@ bool event_view_highest(struct store *store, uint64_t *ret_number, struct error 
     return true;
 }
 
+bool event_view_lowest(struct store *store, uint64_t *ret_number, struct error *err)
+{
+    CLEANUP(arena_freep) struct arena *arena = arena_new();
+    struct db_rows *rows;
+    if (!db_query(store_db(store), arena, "SELECT number FROM events ORDER BY number LIMIT 1", NULL,
+                  0, &rows, err))
+        return false;
+    *ret_number = db_rows_count(rows) > 0 ? db_rows_unsigned(rows, 0, 0) : 0;
+    return true;
+}
+
 bool event_view_went_back(struct store *store, uint64_t last, uint64_t last_at, bool *ret_back,
                           uint64_t *ret_highest, struct error *err)
 {

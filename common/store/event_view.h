@@ -37,6 +37,8 @@ bool event_view_before(struct store *store, struct arena *arena, const struct ev
                        size_t *ret_count, struct error *err) MUST_CHECK;
 /* The highest number that is committed; 0 before the first. */
 bool event_view_highest(struct store *store, uint64_t *ret_number, struct error *err) MUST_CHECK;
+/* The lowest number that is still kept; 0 when none is. */
+bool event_view_lowest(struct store *store, uint64_t *ret_number, struct error *err) MUST_CHECK;
 /* Whether the database went back in time since event `last` of the moment `last_at` (0: not known) was
  * read: that number was not given yet, or to another event. ret_highest is the highest there is. */
 bool event_view_went_back(struct store *store, uint64_t last, uint64_t last_at, bool *ret_back,

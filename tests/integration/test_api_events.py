@@ -132,6 +132,21 @@ def test_a_slow_reader_is_cut_off_and_resumes(api, rows):
     assert [number for number, _ in resumed] == list(range(heard[-1] + 1, heard[-1] + 11))
 
 
+def test_a_reader_hears_of_events_that_are_no_longer_kept(api, rows):
+    lowest = rows.run("SELECT MIN(number) FROM events")[0][0]
+    rows.run("DELETE FROM events WHERE number = %s", lowest)
+    kept = rows.run("SELECT MIN(number) FROM events")[0][0]
+    answer = api.get_raw(f"/v1/events/stream?after={lowest - 1}", api.headers(), stream=True)
+    lines = [line.decode() for line, _ in zip(answer.iter_lines(), range(6))]
+    answer.close()
+    assert lines[2:5] == ["event: missing", f'data: {{"after":{lowest - 1},"before":{kept}}}', ""]
+    assert lines[5] == f"id: {kept}"
+    whole = api.get_raw(f"/v1/events/stream?after={kept - 1}", api.headers(), stream=True)
+    lines = [line.decode() for line, _ in zip(whole.iter_lines(), range(3))]
+    whole.close()
+    assert lines[2] == f"id: {kept}"
+
+
 def test_a_stream_tells_that_the_database_went_back(api, rows):
     """The numbers that a reader saw are given anew: it hears of it, and resumes behind the rest."""
     rows.event(30000)

@@ -29,8 +29,10 @@ static void serve_stream(const struct http_request *request, struct http_answer 
 {
     const char *after = http_request_query(request, "after");
     bool is_first = after != NULL && strcmp(after, "10") == 0;
+    bool is_old = after != NULL && strcmp(after, "2") == 0;
     answer_text(answer, 200,
                 is_first ? "retry: 2000\n\nid: 1010\n\n"
+                : is_old ? "event: missing\ndata: {\"after\":2,\"before\":8}\n\n"
                          : "id: 1011\ndata: {\"number\": 1011, \"kind\": \"node.down\"}\n\n");
     answer->content_type = "text/event-stream";
 }
@@ -155,6 +157,26 @@ static void a_stream_without_events_of_the_kind_goes_on_where_it_ended(void **st
     assert_int_equal(seen.number, 1011);
 }
 
+static bool keep_text(void *context, const json_t *event)
+{
+    char *text = context;
+    const char *kind = json_string_value(json_object_get(event, "kind"));
+    if (kind != NULL)
+        snprintf(text, 200, "%s %d %s", kind,
+                 (int)json_integer_value(json_object_get(event, "number")),
+                 json_string_value(json_object_get(event, "text")));
+    return kind == NULL;
+}
+
+static void events_that_are_no_longer_kept_are_told_of(void **state)
+{
+    struct script *script = *state;
+    struct guts_error err = {0};
+    char text[200] = "";
+    assert_true(guts_follow(script->guts, 2, NULL, 0, NULL, keep_text, text, &err));
+    assert_string_equal(text, "events.missing 7 events 3 to 7 are no longer kept");
+}
+
 static void a_problem_becomes_an_error_with_all_its_fields(void **state)
 {
     struct script *script = *state;
@@ -209,6 +231,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_page_that_leads_to_itself_is_the_last, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_stream_without_events_of_the_kind_goes_on_where_it_ended,
                                         set_up, tear_down),
+        cmocka_unit_test_setup_teardown(events_that_are_no_longer_kept_are_told_of, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(a_problem_becomes_an_error_with_all_its_fields, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_wish_is_awaited_and_its_no_is_an_error, set_up,
