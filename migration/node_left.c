@@ -67,13 +67,14 @@ static struct uuid owner_of(const char *path, struct arena *arena)
     return assign.owner;
 }
 
-static void list_directory(struct listing *listing, const char *name)
+static bool list_directory(struct listing *listing, const char *name, struct error *err)
 {
     Guts__V1__NodeReport *report = listing->report;
     struct token token;
+    (void)err; /* each_in's callbacks have it */
     if (report->n_left == NODE_LEFT_MOST || !read_name(name, &token) ||
         is_held(listing->node, name, &token))
-        return;
+        return true;
     const char *path = arena_printf(listing->arena, "%s/jobs/%s", listing->pool->path, name);
     Guts__V1__LeftDirectory *left = arena_alloc(listing->arena, sizeof(*left));
     struct uuid *owner = arena_alloc(listing->arena, sizeof(*owner));
@@ -84,41 +85,51 @@ static void list_directory(struct listing *listing, const char *name)
     left->owner_id = codec_uuid_to(owner);
     left->allocated_bytes = pool_allocated_bytes(path);
     report->left[report->n_left++] = left;
+    return true;
 }
 
 /* Calls `take` with what stands in a directory; without one there is nothing. */
-static void each_in(struct listing *listing, const char *path, const char *prefix,
-                    void (*take)(struct listing *listing, const char *name))
+static bool each_in(struct listing *listing, const char *path, const char *prefix,
+                    bool (*take)(struct listing *listing, const char *name, struct error *err),
+                    struct error *err)
 {
     DIR *directory = opendir(path);
     if (!directory)
-        return;
-    for (struct dirent *entry = readdir(directory); entry; entry = readdir(directory)) {
-        CLEANUP(xfreep) char *name = xasprintf("%s%s", prefix, entry->d_name);
-        if (entry->d_name[0] != '.')
-            take(listing, name);
+        return errno == ENOENT || errno == ENOTDIR ||
+               error_set_errno(err, errno, "opening \"%s\"", path);
+    bool fine = true;
+    for (const char *name; fine && (name = file_next_name(directory, path, &fine, err)) != NULL;) {
+        CLEANUP(xfreep) char *whole = xasprintf("%s%s", prefix, name);
+        fine = *name == '.' || take(listing, whole, err);
     }
     closedir(directory);
+    return fine;
 }
 
-static void list_node(struct listing *listing, const char *name)
+static bool list_node(struct listing *listing, const char *name, struct error *err)
 {
     CLEANUP(xfreep) char *path = xasprintf("%s/jobs/%s", listing->pool->path, name);
     CLEANUP(xfreep) char *prefix = xasprintf("%s/", name);
-    each_in(listing, path, prefix, list_directory);
+    return each_in(listing, path, prefix, list_directory, err);
 }
 
+/* What could not be looked through is no answer: it is asked for again. */
 void node_put_left(const struct node *node, struct arena *arena, Guts__V1__NodeReport *report)
 {
+    struct error err;
     if (uuid_is_nil(&node->look))
         return;
-    report->look = codec_uuid_to(&node->look);
     report->left = arena_calloc(arena, NODE_LEFT_MOST, sizeof(*report->left));
     for (size_t i = 0; i < node->pool_count; i++) {
         struct listing listing = {node, &node->pools[i], arena, report};
         CLEANUP(xfreep) char *jobs = xasprintf("%s/jobs", node->pools[i].path);
-        each_in(&listing, jobs, "", list_node);
+        if (each_in(&listing, jobs, "", list_node, &err))
+            continue;
+        log_fault(LOG_WARN_LEVEL, "pool_unreadable", &err);
+        report->n_left = 0;
+        return;
     }
+    report->look = codec_uuid_to(&node->look);
 }
 
 /* -- removing ---------------------------------------------------------------------------------------------- */

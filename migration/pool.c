@@ -176,12 +176,12 @@ bool pool_jobs_each(const struct pool *pool, void (*visit)(void *context, const 
     DIR *jobs = opendir(pool->jobs);
     if (!jobs)
         return error_set_errno(err, errno, "opening \"%s\"", pool->jobs);
-    for (struct dirent *entry = readdir(jobs); entry; entry = readdir(jobs)) {
-        if (entry->d_name[0] == '.')
-            continue;
-        CLEANUP(xfreep) char *path = xasprintf("%s/%s", pool->jobs, entry->d_name);
-        visit(context, path);
+    bool fine = true;
+    for (const char *name; fine && (name = file_next_name(jobs, pool->jobs, &fine, err)) != NULL;) {
+        CLEANUP(xfreep) char *path = xasprintf("%s/%s", pool->jobs, name);
+        if (name[0] != '.')
+            visit(context, path);
     }
     closedir(jobs);
-    return true;
+    return fine;
 }

@@ -108,6 +108,18 @@ bool file_sync_directory(const char *path, struct error *err)
     return true;
 }
 
+const char *file_next_name(DIR *directory, const char *what, bool *fine, struct error *err)
+{
+    const struct dirent *entry;
+    do {
+        errno = 0;
+        entry = readdir(directory);
+    } while (entry != NULL && (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0));
+    if (entry == NULL && errno != 0)
+        *fine = error_set_errno(err, errno, "cannot list \"%s\"", what);
+    return entry == NULL ? NULL : entry->d_name;
+}
+
 /* "a/b/c" gives "a/b", "c" gives ".", "/c" gives "/". */
 static char *parent_of(const char *path)
 {

@@ -8,6 +8,7 @@
 #ifndef GUTS_COMMON_BASE_FILE_H
 #define GUTS_COMMON_BASE_FILE_H
 
+#include <dirent.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -24,6 +25,10 @@ bool file_replace(const char *path, mode_t mode, const void *data, size_t length
 /* mkdir -p; the last component gets `mode`; parents 0755. */
 bool file_make_directory(const char *path, mode_t mode, struct error *err) MUST_CHECK;
 bool file_sync_directory(const char *path, struct error *err) MUST_CHECK;
+/* The name of the next entry, "." and ".." left out, valid until the next call. NULL at the end, and
+ * where the rest cannot be read: then *fine becomes false, for what is missing is not gone. `what` names
+ * the directory in the error. */
+const char *file_next_name(DIR *directory, const char *what, bool *fine, struct error *err);
 /* Writes all of it, going on after short writes and EINTR. */
 bool file_write_all(int fd, const void *data, size_t length, struct error *err) MUST_CHECK;
 bool file_pwrite_all(int fd, const void *data, size_t length, uint64_t offset,

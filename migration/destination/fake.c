@@ -12,6 +12,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "common/base/file.h"
 #include "migration/destination/drivers.h"
 #include "migration/destination/fake_inner.h"
 #include "migration/disk/raw.h"
@@ -94,11 +95,12 @@ bool fake_each_server(struct fake_destination *fake,
     if (!servers)
         return error_set_errno(err, errno, "opening the fake world's servers");
     bool good = true, more = true;
-    for (struct dirent *entry = readdir(servers); entry && good && more; entry = readdir(servers)) {
-        size_t length = strlen(entry->d_name);
-        if (length < 6 || strcmp(entry->d_name + length - 5, ".json") != 0)
+    for (const char *name;
+         good && more && (name = file_next_name(servers, "servers", &good, err)) != NULL;) {
+        size_t length = strlen(name);
+        if (length < 6 || strcmp(name + length - 5, ".json") != 0)
             continue;
-        CLEANUP(xfreep) char *file = xasprintf("servers/%s", entry->d_name);
+        CLEANUP(xfreep) char *file = xasprintf("servers/%s", name);
         CLEANUP(buffer_fini) struct buffer text = {0};
         bool exists;
         good = fake_world_get(fake->world, file, &text, &exists, err);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/base/file.h"
 #include "migration/destination/fake_inner.h"
 #include "proto/fault.h"
 
@@ -34,9 +35,10 @@ static bool list_disks(struct fake_destination *fake, struct walk *walk)
     DIR *disks = fd >= 0 ? fdopendir(fd) : NULL;
     if (!disks)
         return error_set_errno(walk->err, errno, "opening the fake world's disks");
-    for (struct dirent *entry = readdir(disks); entry && walk->good; entry = readdir(disks)) {
+    for (const char *name;
+         walk->good && (name = file_next_name(disks, "disks", &walk->good, walk->err)) != NULL;) {
         struct mark mark;
-        if (parse_disk(entry->d_name, &mark))
+        if (parse_disk(name, &mark))
             walk->good = walk->take(walk->context, &mark, walk->err);
     }
     closedir(disks);

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <string.h>
 
+#include "common/base/file.h"
 #include "migration/destination/fake_inner.h"
 #include "proto/fault.h"
 
@@ -111,10 +112,10 @@ static bool remove_disks(struct fake_destination *fake, size_t *removed, struct 
     if (!disks)
         return error_set_errno(err, errno, "opening the fake world's disks");
     bool good = true;
-    for (struct dirent *entry = readdir(disks); entry && good; entry = readdir(disks)) {
+    for (const char *name; good && (name = file_next_name(disks, "disks", &good, err)) != NULL;) {
         bool existed = false;
-        if (strncmp(entry->d_name, mine, strlen(mine)) == 0)
-            good = fake_remove_disk(fake, entry->d_name, &existed, err);
+        if (strncmp(name, mine, strlen(mine)) == 0)
+            good = fake_remove_disk(fake, name, &existed, err);
         *removed += existed;
     }
     closedir(disks);

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <string.h>
 
+#include "common/base/file.h"
 #include "migration/source/drivers.h"
 #include "migration/source/fake_disk.h"
 #include "migration/source/fake_world.h"
@@ -374,10 +375,11 @@ static bool fake_marks(struct source *source, mark_take *take, void *context, st
     DIR *snapshots = fd >= 0 ? fdopendir(fd) : NULL;
     if (!snapshots)
         return good && error_set_errno(err, errno, "opening the fake world's snapshots");
-    for (struct dirent *entry = readdir(snapshots); entry && good; entry = readdir(snapshots)) {
+    for (const char *name;
+         good && (name = file_next_name(snapshots, "snapshots", &good, err)) != NULL;) {
         struct mark mark;
-        CLEANUP(xfreep) char *key = xasprintf("snapshots/%s", entry->d_name);
-        if (!parse_snapshot(entry->d_name, &mark))
+        CLEANUP(xfreep) char *key = xasprintf("snapshots/%s", name);
+        if (!parse_snapshot(name, &mark))
             continue;
         mark.key = key;
         good = take(context, &mark, err);

@@ -43,7 +43,8 @@ static uint64_t bounded(const struct vmx *vmx, const char *key, uint64_t standar
         return standard;
     if (foreign_unsigned(value, &number) && number >= least && number <= most)
         return number;
-    *odd = arena_printf(arena, "%s is \"%.40s\"", key, foreign_clean(arena, value, 40));
+    const char *legible = foreign_clean(arena, value, 40);
+    *odd = arena_printf(arena, "%s is \"%s\"", key, legible != NULL ? legible : "");
     return number > most ? most : standard;
 }
 

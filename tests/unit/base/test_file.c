@@ -115,6 +115,31 @@ static void pieces_are_written_and_read_at_their_place(void **state)
     assert_non_null(strstr(err.text, "unexpected end"));
 }
 
+static void names_are_listed_until_the_rest_cannot_be_read(void **state)
+{
+    struct error err;
+    bool fine = true;
+    size_t count = 0;
+    (void)state;
+    assert_true(file_make_directory(path_of("listed/one"), 0755, &err));
+    assert_true(file_make_directory(path_of("listed/.two"), 0755, &err));
+    DIR *listed = opendir(path_of("listed"));
+    assert_non_null(listed);
+    while (file_next_name(listed, "listed", &fine, &err) != NULL)
+        count++;
+    assert_true(fine);
+    assert_int_equal(count, 2);
+    closedir(listed);
+    listed = opendir(path_of("listed"));
+    int other = open("/dev/null", O_RDONLY);
+    assert_int_equal(dup2(other, dirfd(listed)), dirfd(listed)); /* as a mount that went stale */
+    close(other);
+    assert_null(file_next_name(listed, "listed", &fine, &err));
+    assert_false(fine);
+    assert_non_null(strstr(err.text, "listed"));
+    closedir(listed);
+}
+
 static int make_place(void **state)
 {
     return mkdtemp(directory) == NULL;
@@ -136,6 +161,7 @@ int main(void)
         cmocka_unit_test(directories_are_made_with_their_parents),
         cmocka_unit_test(a_tree_is_removed_and_links_are_not_followed),
         cmocka_unit_test(pieces_are_written_and_read_at_their_place),
+        cmocka_unit_test(names_are_listed_until_the_rest_cannot_be_read),
     };
     return cmocka_run_group_tests(tests, make_place, remove_place);
 }

@@ -287,6 +287,14 @@ static bool take(void *context, const struct vm *vm, struct error *err)
     return true;
 }
 
+static void a_value_without_a_legible_letter_is_shown_as_such(void **state)
+{
+    struct place *place = *state;
+    assert_string_equal(obstacle(place, HEAD DISK0 "numvcpus = \"|01|02\"\n"),
+                        "vm_config_invalid");
+    assert_string_equal(describe(place, "x/x.vmx")->obstacle_text, "numvcpus is \"\"");
+}
+
 static void all_machines_are_listed_and_links_are_not_followed(void **state)
 {
     struct place *place = *state;
@@ -416,6 +424,7 @@ int main(void)
         TEST(a_lock_means_that_it_runs),
         TEST(a_lock_on_a_disk_alone_means_that_another_holds_it),
         TEST(a_lock_that_cannot_be_read_is_not_an_absent_one),
+        TEST(a_value_without_a_legible_letter_is_shown_as_such),
         TEST(all_machines_are_listed_and_links_are_not_followed),
         TEST(a_list_that_fails_midway_is_no_list),
         TEST(a_list_without_what_may_not_be_read_is_partial),
