@@ -262,10 +262,19 @@ static void check_quota(struct openstack_choosing *choosing, const char *name, u
                        (long long)quota->limit);
 }
 
-static void add_volume(const struct openstack_choice_volume *volume, const char *type,
+/* What it will be of, as far as Cinder tells: a volume of no named type gets the default one. */
+static const char *real_type(const struct openstack_choosing *choosing,
+                             const struct openstack_choice_volume *volume)
+{
+    return volume->type != NULL ? volume->type : choosing->question->facts->default_volume_type;
+}
+
+static void add_volume(const struct openstack_choosing *choosing,
+                       const struct openstack_choice_volume *volume, const char *type,
                        uint64_t *count, uint64_t *gib)
 {
-    if (type != NULL && (volume->type == NULL || strcmp(volume->type, type) != 0))
+    const char *its = real_type(choosing, volume);
+    if (type != NULL && (its == NULL || strcmp(its, type) != 0))
         return;
     ++*count;
     *gib += volume->gib;
@@ -278,9 +287,9 @@ static void check_volume_quota(struct openstack_choosing *choosing, const char *
     size_t first = choosing->question->options->boot_from_volume ? 0 : 1;
     uint64_t count = 0, gib = 0, held = choosing->question->held.volumes;
     for (size_t i = first; i < choice->volume_count; i++)
-        add_volume(&choice->volumes[i], type, &count, &gib);
+        add_volume(choosing, &choice->volumes[i], type, &count, &gib);
     for (size_t i = 0; i < choice->extra_volume_count; i++)
-        add_volume(&choice->extra_volumes[i], type, &count, &gib);
+        add_volume(choosing, &choice->extra_volumes[i], type, &count, &gib);
     const char *tail = type != NULL ? arena_printf(choosing->arena, "_%s", type) : "";
     check_quota(choosing, arena_printf(choosing->arena, "volumes%s", tail), count,
                 type != NULL && held > 0 ? count : held);
@@ -305,18 +314,23 @@ static void check_largest(struct openstack_choosing *choosing)
                        (unsigned long long)most, (long long)quota->limit);
 }
 
-/* The disks' volumes, then the empty ones. */
-static const char *type_of(const struct openstack_choice *choice, size_t index)
+/* Of those that are made: the disks' volumes, then the empty ones. NULL: none, or not known. */
+static const char *type_of(const struct openstack_choosing *choosing, size_t index)
 {
-    return index < choice->volume_count ? choice->volumes[index].type
-                                        : choice->extra_volumes[index - choice->volume_count].type;
+    const struct openstack_choice *choice = choosing->choice;
+    bool boots = choosing->question->options->boot_from_volume;
+    if (index == 0 && choice->volume_count > 0 && !boots)
+        return NULL;
+    return real_type(choosing, index < choice->volume_count
+                                   ? &choice->volumes[index]
+                                   : &choice->extra_volumes[index - choice->volume_count]);
 }
 
-static bool type_was_checked(const struct openstack_choice *choice, size_t index)
+static bool type_was_checked(const struct openstack_choosing *choosing, size_t index)
 {
     for (size_t i = 0; i < index; i++) {
-        const char *type = type_of(choice, i);
-        if (type != NULL && strcmp(type, type_of(choice, index)) == 0)
+        const char *type = type_of(choosing, i);
+        if (type != NULL && strcmp(type, type_of(choosing, index)) == 0)
             return true;
     }
     return false;
@@ -339,8 +353,8 @@ void openstack_check_quotas(struct openstack_choosing *choosing)
     check_volume_quota(choosing, NULL);
     check_largest(choosing);
     for (size_t i = 0; i < choice->volume_count + choice->extra_volume_count; i++)
-        if (type_of(choice, i) != NULL && !type_was_checked(choice, i))
-            check_volume_quota(choosing, type_of(choice, i));
+        if (type_of(choosing, i) != NULL && !type_was_checked(choosing, i))
+            check_volume_quota(choosing, type_of(choosing, i));
 }
 
 void openstack_choose(const struct openstack_question *question, struct arena *arena,

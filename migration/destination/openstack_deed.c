@@ -10,6 +10,7 @@
 #include "migration/destination/openstack_inner.h"
 
 #define TRIES_MOST 3u
+#define TEXT_MOST 255 /* of a name or a value, in all services */
 
 /* -- keys -------------------------------------------------------------------------------------------- */
 
@@ -46,11 +47,19 @@ void openstack_image_id(const struct uuid *migration, const char *key, char ret_
     uuid_format(&id, ret_id);
 }
 
-/* Nova and Glance take at most 255 characters. */
+const char *openstack_name(const struct openstack *self, const struct destination_plan *plan,
+                           const char *place)
+{
+    const char *name = plan->server_name;
+    size_t length = utf8_cut(name, strlen(name), TEXT_MOST - 1 - strlen(place));
+    return openstack_text(self, "%.*s-%s", (int)length, name, place);
+}
+
 static void put_text(json_t *object, const char *name, const char *text)
 {
     if (text != NULL && text[0] != '\0')
-        json_object_set_new(object, name, json_stringn(text, utf8_cut(text, strlen(text), 255)));
+        json_object_set_new(object, name,
+                            json_stringn(text, utf8_cut(text, strlen(text), TEXT_MOST)));
 }
 
 json_t *openstack_mark_new(const struct openstack *self, const struct destination_plan *plan,

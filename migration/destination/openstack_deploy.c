@@ -53,7 +53,7 @@ static void plan_volume(struct making *making, const struct openstack_choice_vol
     struct openstack *self = making->self;
     making->volumes[making->volume_count++] = (struct openstack_volume_plan){
         .plan = making->plan,
-        .name = openstack_text(self, "%s-%s", making->plan->server_name, place),
+        .name = openstack_name(self, making->plan, place),
         .place = place,
         .image_id = image_id,
         .type = choice->type,

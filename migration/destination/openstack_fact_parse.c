@@ -314,6 +314,11 @@ bool openstack_facts_take_port(void *context, const json_t *item, struct error *
 
 /* -- Cinder, Glance --------------------------------------------------------------------------------------- */
 
+void openstack_facts_take_default_type(struct openstack_facts *facts, const json_t *type)
+{
+    facts->default_volume_type = text_of(facts, type, "name");
+}
+
 bool openstack_facts_take_volume_type(void *context, const json_t *item, struct error *err)
 {
     struct openstack_facts *facts = context;

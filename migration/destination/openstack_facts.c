@@ -97,7 +97,11 @@ static bool read_cinder(struct openstack_session *session, struct openstack_fact
     if (!facts->has_volumes)
         return true;
     if (!read_lists(session, lists, COUNT_OF(lists), facts, err) ||
-        !get_if_shown(session, "volume", path, "quota_set", &set, err))
+        !get_if_shown(session, "volume", "/types/default", "volume_type", &set, err))
+        return false;
+    openstack_facts_take_default_type(facts, set);
+    json_decref(set);
+    if (!get_if_shown(session, "volume", path, "quota_set", &set, err))
         return false;
     openstack_facts_take_quota_set(facts, set, NULL, NULL);
     json_decref(set);

@@ -73,6 +73,7 @@ struct openstack_facts {
     struct openstack_subnet *subnets;
     size_t subnet_count, subnet_room;
     struct openstack_names volume_types, keypairs, security_groups, zones, volume_zones;
+    const char *default_volume_type; /* its name; NULL: not told */
     struct openstack_quota *quotas;
     size_t quota_count, quota_room;
     const char **image_formats; /* count 0: Glance does not tell */
@@ -106,6 +107,7 @@ bool openstack_facts_take_network(void *facts, const json_t *item, struct error 
 bool openstack_facts_take_subnet(void *facts, const json_t *item, struct error *err);
 bool openstack_facts_take_port(void *facts, const json_t *item, struct error *err);
 bool openstack_facts_take_volume_type(void *facts, const json_t *item, struct error *err);
+void openstack_facts_take_default_type(struct openstack_facts *facts, const json_t *type);
 bool openstack_facts_take_keypair(void *facts, const json_t *item, struct error *err);
 bool openstack_facts_take_security_group(void *facts, const json_t *item, struct error *err);
 bool openstack_facts_take_zone(void *facts, const json_t *item, struct error *err);

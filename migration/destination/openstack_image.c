@@ -102,7 +102,7 @@ static json_t *describe(const struct openstack *self, const struct destination_p
                         const char *key, const char *id, bool raw, size_t index)
 {
     json_t *image = openstack_mark_new(self, plan, key);
-    CLEANUP(xfreep) char *name = xasprintf("%s-disk%zu", plan->server_name, index);
+    const char *name = openstack_name(self, plan, openstack_text(self, "disk%zu", index));
     json_object_set_new(image, "id", json_string(id));
     json_object_set_new(image, "name", json_string(name));
     json_object_set_new(image, "disk_format", json_string(raw ? "raw" : "qcow2"));

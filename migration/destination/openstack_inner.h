@@ -80,6 +80,10 @@ void openstack_image_id(const struct uuid *migration, const char *key, char ret_
 json_t *openstack_mark_new(const struct openstack *self, const struct destination_plan *plan,
                            const char *key);
 
+/* "web-disk0": within what all services take, however long the server's name is. In the job's arena. */
+const char *openstack_name(const struct openstack *self, const struct destination_plan *plan,
+                           const char *place);
+
 /* One kind of thing that is made once. find: *ret_id is "" when nothing has the key's mark; make: POST. Both
  * give the id in the job's arena. */
 struct openstack_deed {

@@ -85,7 +85,8 @@ static json_t *describe(const struct openstack *self, const struct openstack_por
 {
     const struct openstack_choice_nic *nic = plan->nic;
     CLEANUP(xfreep) char *mark = description(self, plan->plan->vm, key);
-    CLEANUP(xfreep) char *name = xasprintf("%s-nic%zu", plan->plan->server_name, nic->number);
+    const char *name =
+        openstack_name(self, plan->plan, openstack_text(self, "nic%zu", nic->number));
     json_t *port = json_pack("{s:s, s:s, s:s, s:b}", "network_id", nic->network->id, "name", name,
                              "description", mark, "admin_state_up", 1);
     if (nic->mac != NULL)

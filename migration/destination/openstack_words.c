@@ -10,11 +10,14 @@ static void put(json_t *properties, const char *name, const char *value)
         json_object_set_new(properties, name, json_string(value));
 }
 
-/* Nova has no bus for NVMe disks. */
+/* Nova has no bus for NVMe disks, and q35, which UEFI wants, none for IDE. */
 static const char *disk_bus(const struct vm *vm, const char *wanted)
 {
     static const char *const same[] = {"ide", "sata", "scsi", "virtio", "usb"};
     const char *bus = vm->disk_count > 0 ? vm->disks[0].bus : NULL;
+    const char *named = strcmp(wanted, "source") == 0 ? bus : wanted;
+    if (named != NULL && strcmp(named, "ide") == 0 && vm->firmware == VM_FIRMWARE_EFI)
+        return "sata";
     if (strcmp(wanted, "source") != 0)
         return wanted;
     for (size_t i = 0; bus != NULL && i < COUNT_OF(same); i++) {

@@ -166,6 +166,8 @@ static void take_disks(struct vm *vm, const struct openstack_parts *parts, const
     size_t count = place_volumes(parts, placed, VM_DISKS_MOST - vm->disk_count);
     for (size_t i = 0; i < count; i++)
         add_volume(vm, placed[i].volume, bus, arena);
+    if (told + openstack_vm_has_root(parts->server) > VM_DISKS_MOST)
+        set_obstacle(vm, &FAULT_DISK_UNSUPPORTED, "the server has more disks than can be moved");
     if (told != json_array_size(parts->volumes))
         set_obstacle(vm, &FAULT_DISK_MISSING,
                      "Nova and Cinder disagree on the volumes that are attached");

@@ -353,6 +353,17 @@ static void the_type_of_an_empty_volume_has_its_quota_too(void **state)
     assert_fault(world, &FAULT_QUOTA_EXCEEDED, "7 more are needed, 6 of 6");
 }
 
+static void a_volume_of_no_named_type_counts_for_the_default_one(void **state)
+{
+    struct world *world = *state;
+    json_t *type = json_pack("{s:s, s:s}", "id", "t1", "name", "fast");
+    openstack_facts_take_default_type(&world->facts, type);
+    json_decref(type);
+    openstack_facts_put_quota(&world->facts, "gigabytes_fast", 5, 0);
+    world_choose(world, "{" LAN ",\"extra_volumes\":[\"6\"]}");
+    assert_fault(world, &FAULT_QUOTA_EXCEEDED, "gigabytes_fast");
+}
+
 static void quotas_without_a_limit_hold_nothing_back(void **state)
 {
     struct world *world = *state;
@@ -439,6 +450,7 @@ int main(void)
         RULE(a_disk_that_is_no_number_of_sectors),
         RULE_OWN(each_quota_is_held_against_what_is_needed),
         RULE(the_type_of_an_empty_volume_has_its_quota_too),
+        RULE(a_volume_of_no_named_type_counts_for_the_default_one),
         RULE(quotas_without_a_limit_hold_nothing_back),
         RULE(what_an_older_attempt_holds_is_not_counted_twice),
         RULE(a_quota_set_counts_what_is_reserved),

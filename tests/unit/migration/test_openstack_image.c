@@ -149,6 +149,18 @@ static void what_broke_otherwise_may_not(void **state)
     assert_false(openstack_disk_again(&self->destination, 0, &why));
 }
 
+static void names_of_long_servers_are_cut_to_what_a_cloud_takes(void **state)
+{
+    char name[256];
+    memset(name, 'x', sizeof(name) - 1);
+    name[sizeof(name) - 1] = '\0';
+    const struct destination_plan longest = {.work = work, .vm = &vm, .server_name = name};
+    const char *made = openstack_name(self, &longest, "disk12");
+    assert_int_equal(strlen(made), 255);
+    assert_string_equal(made + 248, "-disk12");
+    assert_string_equal(openstack_name(self, &plan, "nic0"), "one-nic0");
+}
+
 static void a_damaged_image_does_not_pass(void **state)
 {
     glance.damages = true;
@@ -183,6 +195,7 @@ int main(void)
         EACH(it_is_compared_in_a_store_without_ranges_too),
         EACH(an_upload_whose_token_is_refused_may_begin_anew_under_another_id),
         EACH(what_broke_otherwise_may_not),
+        EACH(names_of_long_servers_are_cut_to_what_a_cloud_takes),
         EACH(a_damaged_image_does_not_pass),
         EACH(where_glance_digests_otherwise_its_bytes_are_read_whatever_the_options_say),
         EACH(without_the_reading_the_digest_alone_is_told),

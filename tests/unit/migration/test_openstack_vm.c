@@ -116,6 +116,22 @@ static void what_cannot_be_moved_is_told_as_an_obstacle(void **state)
     expect_obstacle(SERVER("SHUTOFF", "\"\"", "[]"), "[]", &FAULT_VM_CONFIG_INVALID);
 }
 
+static void more_disks_than_can_be_moved_are_told(void **state)
+{
+    json_t *attached = json_array(), *volumes = json_array();
+    for (unsigned i = 0; i <= VM_DISKS_MOST; i++) {
+        json_array_append_new(attached, json_object());
+        json_array_append_new(volumes, json_pack("{s:s, s:i}", "id", "v", "size", 1));
+    }
+    json_t *server = json_pack("{s:s, s:s, s:o}", "id", "s", "status", "SHUTOFF",
+                               "os-extended-volumes:volumes_attached", attached);
+    struct openstack_parts parts = {.server = server, .volumes = volumes};
+    struct vm *vm = openstack_vm(&parts, arena);
+    assert_string_equal(vm->obstacle_code, FAULT_DISK_UNSUPPORTED.code);
+    json_decref(server);
+    json_decref(volumes);
+}
+
 static void nonsense_is_survived(void **state)
 {
     expect_obstacle("{\"id\":7,\"addresses\":[],\"flavor\":\"x\",\"status\":null}", "[1,{}]",
@@ -131,6 +147,7 @@ int main(void)
         VM_TEST(a_root_without_a_volume_comes_first),
         VM_TEST(cards_of_interfaces_keep_their_order),
         VM_TEST(what_cannot_be_moved_is_told_as_an_obstacle),
+        VM_TEST(more_disks_than_can_be_moved_are_told),
         VM_TEST(nonsense_is_survived),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

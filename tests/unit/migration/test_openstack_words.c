@@ -77,6 +77,8 @@ static void hardware_is_said_in_glances_words(void **state)
     assert_string_equal(word(&vm, &options, "hw_scsi_model"), "virtio-scsi");
     assert_string_equal(word(&vm, &options, "hw_vif_model"), "vmxnet3");
     assert_string_equal(word(&vm, &options, "os_type"), "windows");
+    disk.bus = "ide"; /* q35 has none */
+    assert_string_equal(word(&vm, &options, "hw_disk_bus"), "sata");
     disk.bus = "nvme";
     nic.model = "vlance";
     vm.firmware = VM_FIRMWARE_BIOS;
