@@ -15,7 +15,6 @@
 #include "proto/fault.h"
 
 #define PIECE_BYTES (256u << 10) /* fits the second cache of a core */
-#define MEASURE_MOST_MS 300
 #define TICK_MS 50
 #define THREADS_MOST 64u
 
@@ -101,10 +100,12 @@ static void copy_init(struct copy *copy, struct copy_plan *plan)
     copy_turn_init(&copy->read_turn);
     copy_turn_init(&copy->write_turn);
     pthread_mutex_init(&copy->lock, NULL);
+    pthread_mutex_init(&copy->measuring, NULL);
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&copy->wake, &monotonic);
+    pthread_cond_init(&copy->watch, &monotonic);
     pthread_condattr_destroy(&monotonic);
 }
 
@@ -118,7 +119,9 @@ static void copy_fini(struct copy *copy)
     copy_turn_fini(&copy->read_turn);
     copy_turn_fini(&copy->write_turn);
     pthread_cond_destroy(&copy->wake);
+    pthread_cond_destroy(&copy->watch);
     pthread_mutex_destroy(&copy->lock);
+    pthread_mutex_destroy(&copy->measuring);
     free(copy->written);
 }
 
@@ -143,74 +146,51 @@ static bool flush_written(struct copy *copy, struct error *err)
     return ok;
 }
 
-static void wait_a_tick(struct copy *copy)
+void copy_until(struct timespec *ret_until, unsigned wait_ms)
 {
+    clock_gettime(CLOCK_MONOTONIC, ret_until);
+    ret_until->tv_nsec += wait_ms * 1000000L;
+    ret_until->tv_sec += ret_until->tv_nsec / 1000000000;
+    ret_until->tv_nsec %= 1000000000;
+}
+
+/* Waits until a flush may be due; is anybody at work? */
+static bool wait_a_tick(struct copy *copy, uint64_t flushed_ms, bool *ret_due)
+{
+    const struct copy_plan *plan = copy->plan;
     struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_nsec += TICK_MS * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
+    copy_until(&until, TICK_MS);
     pthread_mutex_lock(&copy->lock);
-    bool busy = copy->running > 0 && copy->unflushed_bytes < copy->plan->flush_bytes;
-    if (busy)
+    if (copy->running > 0 && copy->unflushed_bytes < plan->flush_bytes)
         pthread_cond_timedwait(&copy->wake, &copy->lock, &until);
+    *ret_due = plan->flushed != NULL && !copy->ending &&
+               (copy->unflushed_bytes >= plan->flush_bytes ||
+                (copy->written_count > 0 && clock_mono_ms() - flushed_ms >= plan->flush_ms));
+    bool running = copy->running > 0;
     pthread_mutex_unlock(&copy->lock);
+    return running;
 }
 
-static void check_stall(struct copy *copy)
-{
-    uint64_t limit_ms = copy->plan->idle_timeout_ms;
-    uint64_t now_ms = clock_mono_ms(), moved_ms = copy->moved_ms;
-    if (limit_ms == 0 || now_ms < moved_ms || now_ms - moved_ms < limit_ms || copy->ending)
-        return;
-    struct error err;
-    error_set(&err, &FAULT_COPY_STALLED, "no byte moved from %s for %" PRIu64 " ms",
-              disk_describe(copy->plan->from), limit_ms);
-    copy_fail(copy, &err);
-}
-
-/* A thread that waits for a peer does not see that the copy ends: its disk is told. */
-static void interrupt_if_ending(struct copy *copy)
-{
-    if (!copy->ending && !copy->control->stop)
-        return;
-    disk_interrupt(copy->plan->from);
-    if (copy->plan->to != NULL)
-        disk_interrupt(copy->plan->to);
-}
-
-/* Flushes when it is due and watches, until all threads have ended. */
+/* Flushes when it is due, until all threads have ended. */
 static void supervise(struct copy *copy)
 {
     uint64_t flushed_ms = clock_mono_ms();
-    for (;;) {
-        wait_a_tick(copy);
-        pthread_mutex_lock(&copy->lock);
-        bool running = copy->running > 0;
-        bool due =
-            copy->unflushed_bytes >= copy->plan->flush_bytes ||
-            (copy->written_count > 0 && clock_mono_ms() - flushed_ms >= copy->plan->flush_ms);
-        pthread_mutex_unlock(&copy->lock);
-        if (!running)
-            return;
-        interrupt_if_ending(copy);
-        check_stall(copy);
-        if (due && !copy->ending && copy->plan->flushed != NULL) {
-            struct error err = {0};
-            if (!flush_written(copy, &err))
-                copy_fail(copy, &err);
-            flushed_ms = clock_mono_ms();
-        }
+    bool due = false;
+    while (wait_a_tick(copy, flushed_ms, &due)) {
+        struct error err = {0};
+        if (due && !flush_written(copy, &err))
+            copy_fail(copy, &err);
+        flushed_ms = due ? clock_mono_ms() : flushed_ms;
     }
 }
 
-static bool run_threads(struct copy *copy, struct error *err)
+static void run_threads(struct copy *copy)
 {
     pthread_t threads[THREADS_MOST];
     unsigned count = thread_count(copy), started = 0;
+    pthread_mutex_lock(&copy->lock);
     copy->running = count;
+    pthread_mutex_unlock(&copy->lock);
     for (; started < count; started++) {
         int failure = pthread_create(&threads[started], NULL, copy_work, copy);
         if (failure != 0) {
@@ -226,6 +206,29 @@ static bool run_threads(struct copy *copy, struct error *err)
     supervise(copy);
     for (unsigned i = 0; i < started; i++)
         pthread_join(threads[i], NULL);
+}
+
+static void flush_last(struct copy *copy)
+{
+    struct error err = {0};
+    copy->moved_ms = clock_mono_ms();
+    if (copy->plan->flushed != NULL && !copy->ending && !flush_written(copy, &err))
+        copy_fail(copy, &err);
+}
+
+static bool run_watched(struct copy *copy, struct error *err)
+{
+    pthread_t watch;
+    int failure = pthread_create(&watch, NULL, copy_watch, copy);
+    if (failure != 0)
+        return error_set_errno(err, failure, "cannot start a thread");
+    run_threads(copy);
+    flush_last(copy);
+    pthread_mutex_lock(&copy->lock);
+    copy->over = true;
+    pthread_cond_signal(&copy->watch);
+    pthread_mutex_unlock(&copy->lock);
+    pthread_join(watch, NULL);
     if (copy->failed)
         *err = copy->error;
     return !copy->failed;
@@ -238,8 +241,7 @@ bool copy_run(const struct copy_plan *asked, struct error *err)
         return false;
     struct copy copy;
     copy_init(&copy, &plan);
-    bool ok = copy_map_measure(&copy.map, MEASURE_MOST_MS, err) && run_threads(&copy, err) &&
-              (plan.flushed == NULL || flush_written(&copy, err));
+    bool ok = run_watched(&copy, err);
     copy_fini(&copy);
     return ok;
 }

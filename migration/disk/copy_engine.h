@@ -7,12 +7,14 @@
  *   budget   lends buffers
  *   work     takes an item, reads, digests, writes, records
  *   spill    holds pages of digests that memory has no room for
- *   copy_run starts the threads, flushes, watches for a stall
+ *   watch    makes who waits for a peer end, when the copy ends, is stopped or stalls
+ *   copy_run starts the threads and flushes
  */
 #ifndef GUTS_MIGRATION_DISK_COPY_ENGINE_H
 #define GUTS_MIGRATION_DISK_COPY_ENGINE_H
 
 #include <pthread.h>
+#include <time.h>
 
 #include "migration/disk/copy.h"
 
@@ -101,8 +103,12 @@ struct copy {
     _Atomic uint64_t moved_ms; /* when a byte last moved */
     _Atomic bool ending;
 
+    pthread_mutex_t measuring;
+    bool measured;
     pthread_mutex_t lock; /* of all below */
     pthread_cond_t wake;  /* for copy_run */
+    pthread_cond_t watch; /* for copy_watch */
+    bool over;
     unsigned running;
     bool failed;
     struct error error;         /* the first */
@@ -111,7 +117,10 @@ struct copy {
     size_t written_capacity;
     uint64_t unflushed_bytes;
 };
-void *copy_work(void *copy); /* a thread */
+void *copy_work(void *copy);  /* a thread */
+void *copy_watch(void *copy); /* one more */
+/* So long from now, for waits on the copy's conditions. */
+void copy_until(struct timespec *ret_until, unsigned wait_ms);
 /* Records the first error and makes all threads end. */
 void copy_fail(struct copy *copy, const struct error *err);
 

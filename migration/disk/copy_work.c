@@ -19,6 +19,7 @@
 #include "proto/fault.h"
 
 #define LEAST_ZERO_RUN_BYTES (16u << 10)
+#define MEASURE_MOST_MS 300
 
 struct work {
     struct copy *copy;
@@ -249,15 +250,29 @@ static bool work_once(struct work *work, bool *ret_end, struct error *err)
     return ok;
 }
 
+/* The first thread asks how much there is to do, while the copy is watched already: a peer may hang here too. */
+static bool measure(struct copy *copy, struct error *err)
+{
+    pthread_mutex_lock(&copy->measuring);
+    bool ok = copy->measured || copy_map_measure(&copy->map, MEASURE_MOST_MS, err);
+    copy->measured = copy->measured || ok;
+    if (ok)
+        copy->moved_ms = clock_mono_ms();
+    pthread_mutex_unlock(&copy->measuring);
+    return ok;
+}
+
 void *copy_work(void *argument)
 {
     struct copy *copy = argument;
     struct work work = {.copy = copy, .hash = copy_hash_new()};
-    bool end = false;
+    bool end = false, measured = false;
     while (!end && !copy->ending) {
         struct error err = {0};
         if (copy->control->stop)
             error_set(&err, &FAULT_CANCELLED, "the copy was asked to stop");
+        else if (!measured)
+            measured = measure(copy, &err);
         else
             (void)work_once(&work, &end, &err);
         if (err.fault != NULL)

@@ -20,7 +20,7 @@ void disk_faults_init(struct disk_faults *faults)
 {
     faults->fail_read_at = faults->hang_read_at = faults->room_bytes = UINT64_MAX;
     faults->fail_write_at = faults->hang_write_at = UINT64_MAX;
-    faults->fail_flush = false;
+    faults->fail_flush = faults->hang_flush = faults->hang_extents = false;
     faults->read_count = faults->read_bytes = faults->flush_count = 0;
     faults->written_bytes = faults->zeroed_bytes = 0;
 }
@@ -80,6 +80,8 @@ static bool faulty_extents(struct disk *disk, uint64_t offset, uint64_t length,
                            struct error *err)
 {
     struct disk_faulty *faulty = (struct disk_faulty *)disk;
+    if (faulty->faults->hang_extents)
+        return hang(faulty, err);
     return disk_extents(faulty->inner, offset, length, ret_extents, most, ret_count, err);
 }
 
@@ -87,6 +89,8 @@ static bool faulty_flush(struct disk *disk, struct error *err)
 {
     struct disk_faulty *faulty = (struct disk_faulty *)disk;
     faulty->faults->flush_count++;
+    if (faulty->faults->hang_flush)
+        return hang(faulty, err);
     if (faulty->faults->fail_flush)
         return error_set(err, &FAULT_IO, "%s: cannot flush", disk->description);
     return disk_flush(faulty->inner, err);

@@ -20,6 +20,8 @@ struct disk_faults {
     _Atomic uint64_t hang_write_at;
     _Atomic uint64_t room_bytes; /* writes beyond so many bytes are FAULT_NO_SPACE */
     _Atomic bool fail_flush;
+    _Atomic bool hang_flush; /* until disk_interrupt, as are hanging reads */
+    _Atomic bool hang_extents;
     _Atomic uint64_t read_count; /* counted: calls of read */
     _Atomic uint64_t read_bytes;
     _Atomic uint64_t flush_count;

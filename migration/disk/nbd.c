@@ -2,6 +2,7 @@
 #include "migration/disk/nbd.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 #include "proto/fault.h"
 
 #define CONNECT_MOST_MS 30000u
+#define GOODBYE_MOST_MS 1000
 #define STATUS_MOST_BYTES (1ull << 31)
 #define ZERO_MOST_BYTES (1ull << 30)
 #define READ_MOST_BYTES (16u << 20)
@@ -23,6 +25,7 @@
 struct disk_nbd {
     struct disk disk;
     struct nbd_handle *handles[NBD_CONNECTIONS];
+    int sockets[NBD_CONNECTIONS]; /* of them: a call that waits holds the handle's lock */
     unsigned handle_count;
     bool has_status;
     bool has_zero;
@@ -211,19 +214,28 @@ static bool nbd_extents(struct disk *disk, uint64_t offset, uint64_t length,
 static void nbd_interrupt(struct disk *disk)
 {
     struct disk_nbd *nbd = (struct disk_nbd *)disk;
-    for (unsigned i = 0; i < nbd->handle_count; i++) {
-        int fd = nbd_aio_get_fd(nbd->handles[i]);
-        if (fd >= 0)
-            shutdown(fd, SHUT_RDWR);
-    }
+    for (unsigned i = 0; i < nbd->handle_count; i++)
+        shutdown(nbd->sockets[i], SHUT_RDWR);
+}
+
+/* Only politeness, for all was flushed before: a server that does not hear it is left. */
+static void say_goodbye(struct nbd_handle *handle)
+{
+    uint64_t until_ms = clock_mono_ms() + GOODBYE_MOST_MS;
+    if (nbd_aio_is_ready(handle) != 1 || nbd_aio_disconnect(handle, 0) != 0)
+        return;
+    while (nbd_aio_is_closed(handle) == 0 && nbd_aio_is_dead(handle) == 0 &&
+           clock_mono_ms() < until_ms && nbd_poll(handle, 100) >= 0)
+        ;
 }
 
 static bool nbd_end(struct disk_nbd *nbd, struct error *err)
 {
     for (unsigned i = 0; i < nbd->handle_count; i++) {
-        if (nbd_aio_is_ready(nbd->handles[i]) == 1 && nbd->process == NULL)
-            (void)nbd_shutdown(nbd->handles[i], 0); /* only politeness: all was flushed before */
+        if (nbd->process == NULL)
+            say_goodbye(nbd->handles[i]);
         nbd_close(nbd->handles[i]);
+        fd_closep(&nbd->sockets[i]);
     }
     nbd->handle_count = 0;
     bool ok = nbd->process == NULL || qemu_process_end(nbd->process, err);
@@ -316,6 +328,7 @@ static bool connect_one(const struct nbd_address *address, const char *descripti
 
 static void handle_add(struct disk_nbd *nbd, struct nbd_handle *handle)
 {
+    nbd->sockets[nbd->handle_count] = fcntl(nbd_aio_get_fd(handle), F_DUPFD_CLOEXEC, 3);
     nbd->handles[nbd->handle_count++] = handle;
     nbd->idle[nbd->idle_count++] = handle;
 }

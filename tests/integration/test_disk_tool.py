@@ -2,6 +2,7 @@
 """guts-disk in bad company: wrong words, interrupts, full disks. It says what is wrong, exits with 2 and
 leaves no half file that looks like a whole one."""
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -60,6 +61,46 @@ def test_an_interrupted_copy_leaves_nothing_that_it_made(format, number, raw, tm
         assert copy.returncode == 2 and "cancelled" in told
         assert out.exists() == (name == "old")
         assert ("holds a part of the copy" in told) == (name == "old")
+
+
+@pytest.mark.skipif(not shutil.which("qemu-img"), reason="qemu-img is not installed")
+def test_an_input_that_stops_to_come_does_not_hold_up_an_interrupt(raw, tmp_path):
+    image, out = tmp_path / "s.vmdk", tmp_path / "out"
+    subprocess.run(["qemu-img", "convert", "-O", "vmdk", "-o", "subformat=streamOptimized", raw, image], check=True)
+    copy = subprocess.Popen([TOOL, "convert", "-", out], stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    copy.stdin.write(image.read_bytes()[:SIZE // 2])
+    copy.stdin.flush()
+    end = time.monotonic() + 30
+    while time.monotonic() < end and not (out.exists() and out.stat().st_blocks > 512):
+        time.sleep(0.02)
+    copy.send_signal(signal.SIGINT)
+    assert copy.wait(20) == 2 and b"cancelled" in copy.stderr.read()
+    assert not out.exists()
+
+
+@pytest.mark.skipif(not shutil.which("qemu-nbd"), reason="qemu-nbd is not installed")
+@pytest.mark.parametrize("side", ["source", "target"])
+def test_a_server_that_freezes_does_not_hold_up_an_interrupt(side, raw, tmp_path):
+    image, socket = tmp_path / "image", tmp_path / "s"
+    image.write_bytes(os.urandom(SIZE))
+    server = subprocess.Popen(["qemu-nbd", "-t", "-e", "8", "-f", "raw", "-k", socket, image])
+    try:
+        end = time.monotonic() + 30
+        while time.monotonic() < end and not socket.exists():
+            time.sleep(0.02)
+        uri = f"nbd+unix:///?socket={socket}"
+        ends = [uri, tmp_path / "out"] if side == "source" else [raw, uri]
+        copy = subprocess.Popen([TOOL, "convert", "--rate", "4", *ends], stderr=subprocess.PIPE, text=True)
+        time.sleep(1)
+        server.send_signal(signal.SIGSTOP)
+        time.sleep(0.5)
+        copy.send_signal(signal.SIGINT)
+        told = copy.communicate(timeout=20)[1]
+        assert copy.returncode == 2 and "cancelled" in told
+        assert not (tmp_path / "out").exists()
+    finally:
+        server.kill()
+        server.wait(30)
 
 
 @pytest.mark.parametrize("format", ["raw", "qcow2"])

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <linux/openat2.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -66,10 +67,22 @@ const char *tool_find_format(const char start[TOOL_MAGIC_BYTES])
     return memcmp(start + 64, "\x7f\x10\xda\xbe", 4) == 0 ? "vdi" : "raw";
 }
 
+static _Atomic bool input_ends; /* nobody waits for more of it */
+
+static void interrupt_in(void *context)
+{
+    input_ends = true;
+}
+
 static bool read_in(void *context, void *ret_data, size_t length, struct error *err)
 {
     uint8_t *to = ret_data;
     while (length > 0) {
+        struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
+        if (input_ends)
+            return error_set(err, &FAULT_CANCELLED, "standard input: interrupted");
+        if (poll(&input, 1, 100) <= 0)
+            continue;
         ssize_t got = read(STDIN_FILENO, to, length);
         if (got < 0 && errno == EINTR)
             continue;
@@ -118,7 +131,8 @@ bool tool_open_source(const char *name, const struct tool_options *options, stru
     if (strncmp(name, "nbd", 3) == 0 && strstr(name, "://") != NULL)
         return disk_nbd_open(name, false, ret_disk, err);
     if (strcmp(name, "-") == 0)
-        return disk_vmdk_stream_open((struct disk_bytes){read_in, NULL, NULL}, ret_disk, err);
+        return disk_vmdk_stream_open((struct disk_bytes){read_in, NULL, interrupt_in}, ret_disk,
+                                     err);
     if (tool_is_http(name))
         return tool_open_http(name, options, ret_disk, err);
     int fd = open(name, O_RDONLY | O_CLOEXEC);

@@ -273,6 +273,35 @@ static void a_sequential_pair_ends_with_the_error_of_the_one_that_failed(void **
     }
 }
 
+static void a_source_that_hangs_when_its_map_is_asked_for_is_given_up(void **state)
+{
+    struct play play;
+    struct error err = {0};
+    play_init(&play, DISK_RANDOM);
+    play.plan.idle_timeout_ms = 200;
+    play.from_faults.hang_extents = true;
+    assert_false(copy_run(&play.plan, &err));
+    assert_ptr_equal(err.fault, &FAULT_COPY_STALLED);
+    play_fini(&play);
+}
+
+static void a_destination_that_hangs_at_a_flush_is_given_up(void **state)
+{
+    const uint64_t flush_bytes[] = {COPY_CHUNK_BYTES, 2 * SIZE_BYTES}; /* midway; at the end */
+    for (size_t i = 0; i < COUNT_OF(flush_bytes); i++) {
+        struct play play;
+        struct error err = {0};
+        play_init(&play, DISK_RANDOM);
+        play.plan.idle_timeout_ms = 200;
+        play.plan.flush_bytes = flush_bytes[i];
+        play.to_faults.hang_flush = true;
+        assert_false(copy_run(&play.plan, &err));
+        assert_non_null(strstr(err.text, "interrupted"));
+        assert_int_equal(copy_set_count(play.done), 0);
+        play_fini(&play);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -284,6 +313,8 @@ int main(void)
         cmocka_unit_test(after_a_failed_flush_nothing_more_is_told),
         cmocka_unit_test(a_destination_that_takes_no_bytes_is_given_up),
         cmocka_unit_test(a_sequential_pair_ends_with_the_error_of_the_one_that_failed),
+        cmocka_unit_test(a_source_that_hangs_when_its_map_is_asked_for_is_given_up),
+        cmocka_unit_test(a_destination_that_hangs_at_a_flush_is_given_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
