@@ -72,6 +72,10 @@ static bool tell_and_settle(struct run *run, const struct ledger_entry *entry, c
 {
     char name[32];
     name_entry(entry, verb, name);
+    if (!ledger_state_is_open(entry->state)) {
+        work_tell_step(run->work, name, WORK_STEP_UNDONE, NULL);
+        return true;
+    }
     crashpoint("before_step", verb, entry->kind);
     work_tell_step(run->work, name, WORK_STEP_RUNNING, NULL);
     bool good = settle_one(run, entry, deed, err);
@@ -86,19 +90,31 @@ static int by_order(const void *a, const void *b)
     return (*left)->order < (*right)->order ? -1 : (*left)->order > (*right)->order;
 }
 
-/* The open entries, in the ledger's order. */
+/* It was open when the job was given: what an earlier run settled is told, as what this one does. */
+static bool is_ours(const struct run *run, const struct ledger_entry *entry)
+{
+    for (size_t i = 0; i < run->assign->ledger_count; i++) {
+        const struct ledger_entry *given = &run->assign->ledger[i];
+        if (given->end == entry->end && strcmp(given->kind, entry->kind) == 0 &&
+            strcmp(given->key, entry->key) == 0)
+            return ledger_state_is_open(given->state);
+    }
+    return ledger_state_is_open(entry->state);
+}
+
+/* The entries that the job is about, in the ledger's order. */
 static size_t gather(struct run *run, const struct ledger_entry ***ret_entries)
 {
-    size_t count = work_ledger_count(run->work), open = 0;
+    size_t count = work_ledger_count(run->work), ours = 0;
     const struct ledger_entry **entries = arena_calloc(run->arena, count + 1, sizeof(*entries));
     for (size_t i = 0; i < count; i++) {
         const struct ledger_entry *entry = work_ledger_get(run->work, i);
-        if (ledger_state_is_open(entry->state))
-            entries[open++] = entry;
+        if (is_ours(run, entry))
+            entries[ours++] = entry;
     }
-    qsort(entries, open, sizeof(*entries), by_order);
+    qsort(entries, ours, sizeof(*entries), by_order);
     *ret_entries = entries;
-    return open;
+    return ours;
 }
 
 /* -- the settle check ----------------------------------------------------------------------------- */

@@ -132,6 +132,8 @@ static void read_write(struct play *play, const Guts__V1__LedgerWrite *write)
     if (play->verdict == GUTS__V1__LEDGER_VERDICT__LEDGER_VERDICT_STORED)
         answer.entry = codec_ledger_entry_to(play->arena, store(play, &entry));
     publish(play, MESSAGE_LEDGER_ANSWER, &answer.base);
+    if (play->answers_left > 0 && --play->answers_left == 0)
+        play->answers = false;
 }
 
 static void read_result(struct play *play, const Guts__V1__JobResult *result)

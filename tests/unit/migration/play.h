@@ -29,7 +29,8 @@ struct play {
     bool renews;
     uint64_t lease_ms;
     bool answers;
-    bool asks_again; /* for a full report */
+    unsigned answers_left; /* to writes, then none; 0: no such limit */
+    bool asks_again;       /* for a full report */
     bool drains;
     enum wanted wanted;
     Guts__V1__LedgerVerdict verdict;

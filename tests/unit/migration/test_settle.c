@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -112,6 +113,28 @@ static void a_settle_check_of_a_fenced_attempt_touches_nothing(void **state)
     assert_true(is_in_world(play, "servers/late.json"));
 }
 
+static void what_an_earlier_run_took_back_is_told_and_not_done_again(void **state)
+{
+    struct play *play = *state;
+    play_assign(play, &(struct wish){.kind = JOB_MIGRATE});
+    AWAIT(play, play->finishes == 1);
+    size_t entries = play->ledger_count;
+    assert_true(entries >= 2);
+    play->job = uuid_new();
+    play->answers_left =
+        2; /* the last entry is claimed and settled; the next claim is not answered */
+    unsigned writes = play->writes;
+    play_assign(play, &(struct wish){.kind = JOB_ROLLBACK});
+    AWAIT(play, play->writes >= writes + 3);
+    assert_int_equal(kill(play_worker_pid(play), SIGKILL), 0);
+    play->answers = true;
+    AWAIT(play, play->finishes == 2);
+    assert_string_equal(play->fault_text, "");
+    assert_int_equal(play->run, 2);
+    assert_int_equal(play->steps_told, entries);
+    assert_int_equal(play->steps_running, 0);
+}
+
 static void a_worker_has_an_environment_of_its_own_and_hides_its_memory(void **state)
 {
     struct play *play = *state;
@@ -178,6 +201,7 @@ int main(int argc, char **argv)
         TEST(a_settle_check_mends_what_strayed_at_both_ends),
         TEST(a_vm_that_a_later_migration_stopped_is_left_alone),
         TEST(a_settle_check_of_a_fenced_attempt_touches_nothing),
+        TEST(what_an_earlier_run_took_back_is_told_and_not_done_again),
         TEST(a_worker_at_work_stands_behind_its_walls),
         TEST(a_worker_has_an_environment_of_its_own_and_hides_its_memory),
     };
