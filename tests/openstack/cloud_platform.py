@@ -17,6 +17,9 @@ MACS = ("00:0c:29:12:34:56", "00:0c:29:12:34:57")
 class CloudPlatform(Platform):
     """Machines lie in `machines`; destination "cloud" is project "guts", as its administrator."""
 
+    # A service of the cloud takes many of the short back-offs to start again.
+    SCHEDULER = {**Platform.SCHEDULER, "retries_most": 20}
+
     def __init__(self, name, broker, database, openstack):
         super().__init__(pathlib.Path(tempfile.mkdtemp(prefix="guts-cloud-")), broker, database, name)
         self.openstack = openstack

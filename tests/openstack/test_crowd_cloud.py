@@ -92,7 +92,9 @@ def test_a_crowd_arrives_whole_and_once_and_goes_back(crowd, openstack):
     assert sorted(ids) == list(range(COUNT))
     ended = {number: crowd.wait_state(ids[number], ["VERIFIED", "FAILED", "ROLLED_BACK"], PATIENCE)
              for number in ids}
-    took = time.monotonic() - begun
+    nodes = {done["node_name"] for done in ended.values()}
+    print(f"{COUNT} machines over {len(nodes)} nodes: {time.monotonic() - begun:.0f} s; attempts "
+          f"{max(one['attempt'] for one in ended.values())} at most", flush=True)
     assert {one["state"] for one in ended.values()} == {"VERIFIED"}, ended
     check_counts(before, openstack.inventory())
     servers = openstack.get("compute", "/servers/detail?limit=1000")["servers"]
@@ -100,10 +102,7 @@ def test_a_crowd_arrives_whole_and_once_and_goes_back(crowd, openstack):
     for number, done in ended.items():
         check_transport(done)
         check_server(crowd, found[name_of(number)], number, done)
-    nodes = {done["node_name"] for done in ended.values()}
     assert len(nodes) == min(NODES, COUNT), nodes
-    print(f"{COUNT} machines over {len(nodes)} nodes: {took:.0f} s; attempts "
-          f"{max(one['attempt'] for one in ended.values())} at most")
     for number in ids:
         assert crowd.post(f"/v1/migrations/{ids[number]}/rollback").status == 202
     for number in ids:
