@@ -252,6 +252,25 @@ static void choose_card(struct openstack_choosing *choosing, size_t number)
     choosing->choice->nics[choosing->choice->nic_count++] = card;
 }
 
+/* Where Neutron finds the addresses. What a former attempt holds would be counted twice. */
+static void check_room(struct openstack_choosing *choosing)
+{
+    const struct openstack_choice *choice = choosing->choice;
+    for (size_t i = 0; i < choice->nic_count; i++) {
+        const struct openstack_network *network = choice->nics[i].network;
+        size_t needed = 0, before = 0;
+        for (size_t k = 0; k < choice->nic_count; k++) {
+            needed += choice->nics[k].network == network && choice->nics[k].address_count == 0;
+            before += choice->nics[k].network == network && k < i;
+        }
+        if (network->room_known && before == 0 && needed > network->room &&
+            choosing->question->held.ports == 0)
+            fault_list_add(choosing->faults, &FAULT_NETWORK_UNUSABLE,
+                           "network \"%s\" has %llu free addresses, %zu are needed", network->name,
+                           (unsigned long long)network->room, needed);
+    }
+}
+
 void openstack_choose_cards(struct openstack_choosing *choosing)
 {
     const struct vm *vm = choosing->question->vm;
@@ -260,4 +279,5 @@ void openstack_choose_cards(struct openstack_choosing *choosing)
     for (size_t i = 0; i < vm->nic_count; i++)
         choose_card(choosing, i);
     check_addresses_meant(choosing);
+    check_room(choosing);
 }

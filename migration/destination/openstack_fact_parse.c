@@ -213,6 +213,22 @@ bool openstack_facts_take_network(void *context, const json_t *item, struct erro
     return true;
 }
 
+/* Nothing about IPv6: its subnets do not run out, nor does a number hold what they have. */
+void openstack_facts_take_room(struct openstack_network *network, const json_t *subnets)
+{
+    size_t index;
+    const json_t *each;
+    network->room = 0;
+    network->room_known = false;
+    json_array_foreach(subnets, index, each) {
+        if (json_integer_value(json_object_get(each, "ip_version")) != 4)
+            continue;
+        uint64_t total = number_of(each, "total_ips"), used = number_of(each, "used_ips");
+        network->room_known = true;
+        network->room += total > used && total <= UINT32_MAX ? total - used : 0;
+    }
+}
+
 static bool parse_cidr(struct arena *arena, const char *cidr, struct openstack_subnet *subnet)
 {
     const char *slash = cidr != NULL ? strchr(cidr, '/') : NULL;

@@ -155,6 +155,22 @@ bool openstack_facts_ask_address(struct openstack_session *session, struct opens
                           err);
 }
 
+bool openstack_facts_ask_room(struct openstack_session *session, struct openstack_facts *facts,
+                              const char *network_id, struct error *err)
+{
+    json_t *room = NULL;
+    const char *path = arena_printf(facts->arena, "/network-ip-availabilities/%s",
+                                    openstack_escape(facts->arena, network_id));
+    if (!openstack_get(session, "network", path, NULL, "network_ip_availability", &room, err))
+        return err->fault == &FAULT_DENIED || err->fault == &FAULT_NOT_FOUND;
+    for (size_t i = 0; i < facts->network_count; i++)
+        if (strcmp(facts->networks[i].id, network_id) == 0)
+            openstack_facts_take_room(&facts->networks[i],
+                                      json_object_get(room, "subnet_ip_availability"));
+    json_decref(room);
+    return true;
+}
+
 /* -- questions ---------------------------------------------------------------------------------------- */
 
 const struct openstack_quota *openstack_quota_find(const struct openstack_facts *facts,

@@ -38,6 +38,8 @@ struct openstack_network {
     bool up, shared, external, own; /* own: of this project */
     bool port_security;
     uint64_t mtu;
+    bool room_known; /* Neutron tells it to administrators, as a rule */
+    uint64_t room;   /* IPv4 addresses that it would still give */
 };
 /* Volume types, keypairs, security groups, zones. */
 struct openstack_named {
@@ -91,6 +93,9 @@ bool openstack_facts_ask_mac(struct openstack_session *session, struct openstack
 bool openstack_facts_ask_address(struct openstack_session *session, struct openstack_facts *facts,
                                  const char *network_id, const char *address,
                                  struct error *err) MUST_CHECK;
+/* Reads a network's room anew, where that is told. */
+bool openstack_facts_ask_room(struct openstack_session *session, struct openstack_facts *facts,
+                              const char *network_id, struct error *err) MUST_CHECK;
 
 /* NULL: not told. */
 const struct openstack_quota *openstack_quota_find(const struct openstack_facts *facts,
@@ -104,6 +109,8 @@ bool openstack_pools_hold(const struct openstack_subnet *subnet,
 /* -- openstack_fact_parse.c: one answer's object each; what cannot be understood adds nothing --------- */
 bool openstack_facts_take_flavor(void *facts, const json_t *item, struct error *err);
 bool openstack_facts_take_network(void *facts, const json_t *item, struct error *err);
+/* {"total_ips", "used_ips", "ip_version"} of each subnet */
+void openstack_facts_take_room(struct openstack_network *network, const json_t *subnets);
 bool openstack_facts_take_subnet(void *facts, const json_t *item, struct error *err);
 bool openstack_facts_take_port(void *facts, const json_t *item, struct error *err);
 bool openstack_facts_take_volume_type(void *facts, const json_t *item, struct error *err);

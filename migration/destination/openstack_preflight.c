@@ -20,13 +20,15 @@ static struct openstack_held count_held(const struct work *work, struct arena *a
     return held;
 }
 
-/* The ports that hold a MAC or an address which this choice wants. */
+/* The ports that hold a MAC or an address which this choice wants, and room for its other addresses. */
 static bool ask_ports(struct openstack_session *session, struct openstack_facts *facts,
                       const struct openstack_choice *choice, struct error *err)
 {
     facts->port_count = 0;
     for (size_t i = 0; i < choice->nic_count; i++) {
         const struct openstack_choice_nic *nic = &choice->nics[i];
+        if (!openstack_facts_ask_room(session, facts, nic->network->id, err))
+            return false;
         if (nic->mac != NULL &&
             !openstack_facts_ask_mac(session, facts, nic->network->id, nic->mac, err))
             return false;

@@ -35,6 +35,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     openstack_facts_take_quota_set(&facts, item, NULL, NULL);
     openstack_facts_take_quota_set(&facts, item, "port", "ports");
     openstack_facts_take_formats(&facts, item);
+    openstack_facts_take_room(&(struct openstack_network){.id = "n"}, item);
     for (size_t i = 0; i < facts.subnet_count; i++) {
         if (facts.subnets[i].prefix > 128)
             abort();

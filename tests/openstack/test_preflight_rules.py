@@ -43,6 +43,19 @@ def test_a_network_that_takes_no_security_groups(platform, openstack):
         assert codes(platform, network="bare") == []
 
 
+def test_a_network_with_too_few_free_addresses(platform, openstack):
+    with made(openstack, "network", "/v2.0/networks", "network", name="tight") as network:
+        openstack.call("POST", "network", "/v2.0/subnets", {"subnet": {
+            "network_id": network["id"], "ip_version": 4, "cidr": "10.96.0.0/24",
+            "allocation_pools": [{"start": "10.96.0.7", "end": "10.96.0.7"}]}})
+        platform.refresh("destinations", "cloud")
+        with made(openstack, "network", "/v2.0/ports", "port", network_id=network["id"]):
+            body = {"port": {"network_id": network["id"]}}
+            assert refused(openstack, "network", "/v2.0/ports", body) == 409
+        assert codes(platform, network="tight") == ["network_unusable"]  # it has two cards
+        assert codes(platform, network="tight", network_map=["nat=blue"]) == []
+
+
 def test_an_address_outside_of_the_pools(platform, openstack):
     with made(openstack, "network", "/v2.0/networks", "network", name="pools") as network:
         openstack.call("POST", "network", "/v2.0/subnets", {"subnet": {

@@ -157,6 +157,33 @@ static void a_network_that_is_down(void **state)
     assert_fault(world, &FAULT_NETWORK_UNUSABLE, "down");
 }
 
+static void a_network_without_enough_free_addresses(void **state)
+{
+    struct world *world = *state;
+    world->vm.nic_count = 2;
+    world->facts.networks[0].room_known = true;
+    world->facts.networks[0].room = 1;
+    world_choose(world, "{" LAN ",\"fixed_ips\":[\"0=10.7.0.12\"]}");
+    assert_fine(world);
+    world_choose(world, "{" LAN "}");
+    assert_fault(world, &FAULT_NETWORK_UNUSABLE, "1 free addresses, 2 are needed");
+}
+
+static void free_addresses_are_those_of_its_ipv4_subnets(void **state)
+{
+    struct openstack_network network = {.id = "n"};
+    json_t *subnets = json_loads("[{\"ip_version\":4,\"total_ips\":9,\"used_ips\":7},"
+                                 "{\"ip_version\":4,\"total_ips\":3,\"used_ips\":4},"
+                                 "{\"ip_version\":6,\"total_ips\":99,\"used_ips\":0}]",
+                                 0, NULL);
+    openstack_facts_take_room(&network, subnets);
+    assert_true(network.room_known);
+    assert_int_equal(network.room, 2);
+    json_decref(subnets);
+    openstack_facts_take_room(&network, NULL);
+    assert_false(network.room_known);
+}
+
 static void security_groups_where_there_is_no_port_security(void **state)
 {
     world_choose(*state, "{\"network\":\"dmz\",\"security_groups\":[\"web\"]}");
@@ -428,6 +455,8 @@ int main(void)
         RULE(two_networks_of_one_name),
         RULE(a_network_without_a_subnet),
         RULE(a_network_that_is_down),
+        RULE(a_network_without_enough_free_addresses),
+        RULE(free_addresses_are_those_of_its_ipv4_subnets),
         RULE(security_groups_where_there_is_no_port_security),
         RULE(an_address_in_no_subnet),
         RULE(an_address_in_no_pool_unless_that_is_wanted),
