@@ -114,7 +114,8 @@ const char *file_next_name(DIR *directory, const char *what, bool *fine, struct 
     do {
         errno = 0;
         entry = readdir(directory);
-    } while (entry != NULL && (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0));
+    } while (entry != NULL &&
+             (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0));
     if (entry == NULL && errno != 0)
         *fine = error_set_errno(err, errno, "cannot list \"%s\"", what);
     return entry == NULL ? NULL : entry->d_name;

@@ -290,8 +290,7 @@ static bool take(void *context, const struct vm *vm, struct error *err)
 static void a_value_without_a_legible_letter_is_shown_as_such(void **state)
 {
     struct place *place = *state;
-    assert_string_equal(obstacle(place, HEAD DISK0 "numvcpus = \"|01|02\"\n"),
-                        "vm_config_invalid");
+    assert_string_equal(obstacle(place, HEAD DISK0 "numvcpus = \"|01|02\"\n"), "vm_config_invalid");
     assert_string_equal(describe(place, "x/x.vmx")->obstacle_text, "numvcpus is \"\"");
 }
 
