@@ -173,6 +173,12 @@ int endpoint_set(struct session *session, const struct arguments *arguments, enu
         json_decref(body);
         return EXIT_USAGE;
     }
+    if (json_object_size(body) == 0) {
+        fprintf(stderr, "guts: what shall change? --name, --setting, --secret, --unset, "
+                        "--description or --label\n");
+        json_decref(body);
+        return EXIT_USAGE;
+    }
     struct guts_error err = {0};
     json_t *changed = guts_update(session->guts, kind, arguments->operands[0], body, &err);
     json_decref(body);

@@ -208,5 +208,6 @@ json_t *guts_wish_wait(struct guts *guts, const json_t *answer, uint64_t timeout
         pause_ms = pause_ms * 3 / 2 < WISH_EVERY_MOST_MS ? pause_ms * 3 / 2 : WISH_EVERY_MOST_MS;
     }
     guts_fail_text(err, &FAULT_CANCELLED, "interrupted; wish %s stands", id);
+    err->hint[0] = '\0'; /* nothing ended but the wait */
     return NULL;
 }

@@ -19,7 +19,7 @@ static int compare_rows(const void *a, const void *b)
     return uuid_compare(&((const struct row *)a)->key_hash, &((const struct row *)b)->key_hash);
 }
 
-/* Finds the ids of vms that are known already; gives new ids to the others. */
+/* Finds the ids of vms that are known already; the others keep their new ones. */
 static bool resolve_ids(struct db *db, const struct inventory_place *place, struct arena *arena,
                         struct row *rows, size_t count, struct error *err)
 {
@@ -38,9 +38,6 @@ static bool resolve_ids(struct db *db, const struct inventory_place *place, stru
         if (row != NULL)
             row->id = db_rows_uuid(found, i, 1);
     }
-    for (size_t i = 0; i < count; i++)
-        if (uuid_is_nil(&rows[i].id))
-            rows[i].id = uuid_new();
     return true;
 }
 
@@ -178,9 +175,8 @@ bool inventory_save(struct db *db, const struct inventory_place *place, const st
     if (count == 0)
         return true;
     struct row *rows = arena_calloc(arena, count, sizeof *rows);
-    for (size_t i = 0; i < count; i++)
-        rows[i] =
-            (struct row){.vm = vms[i], .key_hash = uuid_derive(&place->source_id, vms[i]->key)};
+    for (size_t i = 0; i < count; i++) /* new ids rise as the page lists them, and so do lists */
+        rows[i] = (struct row){vms[i], uuid_derive(&place->source_id, vms[i]->key), uuid_new()};
     qsort(rows, count, sizeof *rows, compare_rows);
     return resolve_ids(db, place, arena, rows, count, err) &&
            save_vms(db, place, rows, count, err) && drop_parts(db, arena, rows, count, err) &&

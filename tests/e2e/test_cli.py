@@ -93,6 +93,7 @@ def test_exit_codes_tell_scripts_what_happened(platform):
     assert platform.guts("vm", "show", "nobody", check=False).returncode == 4
     assert platform.guts("vm", "list", "--nonsense", check=False).returncode == 2
     assert platform.guts("nonsense", check=False).returncode == 2
+    assert platform.guts("source", "set", "lab", check=False).returncode == 2  # to what?
     assert platform.guts("vm", "list", check=False, GUTS_URL="http://127.0.0.1:1").returncode == 3
     refused = platform.guts("source", "delete", "lab", check=False)
     assert refused.returncode == 1 and "[in_use]" in refused.stderr

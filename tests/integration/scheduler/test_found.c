@@ -3,6 +3,8 @@
  * What discoveries find, when they may not look everywhere or their source is deleted meanwhile.
  * tests/integration/test_scheduler.py runs it.
  */
+#include "common/store/inventory.h"
+
 #include "tests/unit/check.h"
 
 #include "tests/integration/scheduler/stage.h"
@@ -38,6 +40,23 @@ static void what_could_not_be_looked_at_is_not_gone(void **state)
                      1);
 }
 
+static void new_machines_are_listed_as_they_were_found(void **state)
+{
+    static const char *const keys[] = {"a", "b", "c", "d", "e", "f", "g", "h"};
+    const struct inventory_place place = {world.source, "p", 1, 1};
+    struct vm machines[COUNT_OF(keys)];
+    const struct vm *page[COUNT_OF(keys)];
+    struct error err = {0};
+    for (size_t i = 0; i < COUNT_OF(keys); i++) {
+        machines[i] = (struct vm){.key = keys[i], .name = keys[i], .cpus = 1, .memory_mib = 1};
+        page[i] = &machines[i];
+    }
+    world_must(inventory_save(world.db, &place, page, COUNT_OF(keys), &err), &err);
+    assert_string_equal(
+        world_text(&world, "SELECT GROUP_CONCAT(name ORDER BY id SEPARATOR '') FROM vms", NULL),
+        "abcdefgh");
+}
+
 static void pages_of_a_deleted_source_leave_nothing(void **state)
 {
     struct uuid wish;
@@ -57,6 +76,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(what_could_not_be_looked_at_is_not_gone),
+        TEST(new_machines_are_listed_as_they_were_found),
         TEST(pages_of_a_deleted_source_leave_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
