@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "common/base/secret.h"
+#include "common/base/seals.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -52,6 +52,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const struct uuid owner = {{1}};
     if (seal_open(own_key(), "first", data, size, &owner, "https://a/", &secret, &err))
         abort();
+    if (seals_open(own_key(), data, size, &owner, "https://a/", &secret, &err)) {
+        if (secret_length(secret) != 2)
+            abort(); /* only none of them open: "{}" */
+        secret_free(secret);
+    }
     load_keys(data, size);
     return 0;
 }
