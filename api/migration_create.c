@@ -17,9 +17,10 @@
 #include "proto/fault.h"
 
 #define VMS_MOST 10000
-/* vms whose rows are written first: fewer than the scheduler's first look takes, so that it need not
- * look for more before it hears that they were accepted */
-#define FIRST_PIECE 60
+#define SMALL_CALL 60 /* vms whose rows are written at once */
+/* Else so many are written first: fewer than the scheduler's first look takes, so that it need not look
+ * for more before it hears that they were accepted; and the fewer they are, the sooner it does. */
+#define FIRST_PIECE 24
 #define PIECE 512
 #define LEAD_MS 60 /* that the first piece is ahead, so that its jobs do not share the database */
 #define ASIDE_LEAST 500 /* vms that are worth another thread's time */
@@ -53,6 +54,7 @@ struct creation {
     size_t row_count;
     struct migration_created *results;
     struct quick_check other; /* in another thread */
+    size_t first;             /* vms whose rows are written first */
     bool is_helped, is_checked;
 };
 
@@ -226,8 +228,8 @@ static void quick_check_run(void *context, struct store *store)
 
 static void begin_check(struct creation *creation)
 {
-    size_t all = creation->count, rest = all > FIRST_PIECE ? all - FIRST_PIECE : 0;
-    size_t from = rest < ASIDE_LEAST ? all : FIRST_PIECE + rest * OURS_PERCENT / 100;
+    size_t all = creation->count, first = creation->first;
+    size_t from = all - first < ASIDE_LEAST ? all : first + (all - first) * OURS_PERCENT / 100;
     creation->other =
         (struct quick_check){creation, arena_new(), from, all, true, from == all, {0}};
     creation->is_helped =
@@ -246,7 +248,8 @@ static bool are_plain(struct creation *creation, bool *ret_plain, struct error *
 {
     struct call *call = creation->call;
     struct quick_check *other = &creation->other;
-    struct quick_check ours = {creation, call->arena, FIRST_PIECE, other->from, false, false, {0}};
+    struct quick_check ours = {creation, call->arena, creation->first, other->from, false,
+                               false,    {0}};
     if (ours.from < ours.to)
         quick_check_run(&ours, call->store);
     else
@@ -403,7 +406,8 @@ static bool write_more(struct creation *creation, size_t from, size_t to, struct
 
 static bool write_all(struct creation *creation, struct error *err)
 {
-    size_t from = creation->count < FIRST_PIECE ? creation->count : FIRST_PIECE;
+    size_t from = creation->count <= SMALL_CALL ? creation->count : FIRST_PIECE;
+    creation->first = from;
     begin_check(creation);
     bool written = write_first(creation, from, err);
     end_check(creation);
