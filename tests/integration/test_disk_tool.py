@@ -63,6 +63,18 @@ def test_an_interrupted_copy_leaves_nothing_that_it_made(format, number, raw, tm
         assert ("holds a part of the copy" in told) == (name == "old")
 
 
+@pytest.mark.parametrize("words,bars", [(["convert", "a.raw", "out"], 1), (["digest", "a.raw"], 1),
+                                        (["compare", "a.raw", "a.raw"], 2)])
+def test_progress_is_shown_to_its_end(words, bars, raw):
+    done = subprocess.run([TOOL, "-p", "--rate", "24", *words], cwd=raw.parent, capture_output=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    lines = done.stderr.strip(b"\n").split(b"\n")
+    assert len(lines) == bars
+    for line in lines:
+        assert line.count(b"\r") > 2, "drawn more than once"
+        assert b"100.0 %  24 of 24 MiB" in line.split(b"\r")[-1]
+
+
 @pytest.mark.skipif(not shutil.which("qemu-img"), reason="qemu-img is not installed")
 def test_an_input_that_stops_to_come_does_not_hold_up_an_interrupt(raw, tmp_path):
     image, out = tmp_path / "s.vmdk", tmp_path / "out"

@@ -120,11 +120,15 @@ int tool_compare(const char *a, const char *b, const struct tool_options *option
     if (digests == NULL)
         return tool_fail(&err);
     CLEANUP(disk_closep) struct disk *disk = NULL;
-    struct copy_control control = {0};
+    struct copy_control control = {.bytes_per_second = options->bytes_per_second};
     struct tool_options other = *options;
     other.from_format = NULL;
-    bool ok = tool_open_source(b, &other, &disk, &err) &&
-              copy_verify(disk, digests, &control, &err) && disk_identity_check(disk, &err);
+    bool ok = tool_open_source(b, &other, &disk, &err);
+    struct tool_progress *progress = ok && options->progress ? tool_progress_begin(&control) : NULL;
+    tool_watch_signals(&control);
+    ok = ok && copy_verify(disk, digests, &control, &err) && disk_identity_check(disk, &err);
+    tool_watch_signals(NULL);
+    tool_progress_end(progress);
     copy_digests_free(digests);
     if (ok) {
         puts("identical");
