@@ -52,10 +52,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 class SmallCloud:
     """folder: for certificates; tls False: plain HTTP; clients: certificates are asked of them."""
+    handler = Handler
 
     def __init__(self, folder, tls=True, clients=False):
         self.folder, self.tokens, self.asked, self.paths = folder, 0, [], []
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self.handler)
         self.server.cloud = self
         scheme = "http"
         if tls:
