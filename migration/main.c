@@ -2,6 +2,7 @@
  *
  * guts-migration: how its parts are joined. With the internal verb it is a worker (worker.h).
  */
+#include <poll.h>
 #include <string.h>
 
 #include "common/base/log.h"
@@ -13,6 +14,7 @@
 
 #define LOOP_DEADLINE_MS 15000
 #define TURN_MS 1000
+#define SPACE_WAIT_MS 2000 /* before a full conversion space is looked at again */
 
 static struct node_settings node_settings;
 static struct worker_settings worker_settings;
@@ -22,6 +24,30 @@ static struct log_settings log_settings;
 static bool check(struct error *err)
 {
     return node_settings_complete(&node_settings, &worker_settings, err);
+}
+
+/* Its conversion space may be full of what others write there: it waits for room, and says so. The node
+ * is NULL where the end was asked for meanwhile. */
+static bool open_node(struct daemon *daemon, const struct node_plan *plan, struct node **ret_node,
+                      struct error *err)
+{
+    struct pollfd signals = {.fd = plan->signal_fd, .events = POLLIN};
+    bool is_told = false;
+    while (!node_open(plan, ret_node, err)) {
+        if (err->fault != &FAULT_NO_SPACE)
+            return false;
+        if (!is_told)
+            log_fault(LOG_WARN_LEVEL, "space_awaited", err);
+        is_told = true;
+        daemon_ready("waits for room in its conversion space");
+        health_set(plan->health, "conversion space", err->text);
+        health_beat(plan->health);
+        poll(&signals, 1, SPACE_WAIT_MS);
+        if (daemon_stop_asked(daemon))
+            return true;
+    }
+    health_set(plan->health, "conversion space", NULL);
+    return true;
 }
 
 static bool serve(struct daemon *daemon, struct health *health, struct bus *bus, struct error *err)
@@ -34,8 +60,10 @@ static bool serve(struct daemon *daemon, struct health *health, struct bus *bus,
         .health = health,
         .signal_fd = daemon_signal_fd(daemon),
     };
-    if (!node_open(&plan, &node, err))
+    if (!open_node(daemon, &plan, &node, err))
         return false;
+    if (node == NULL)
+        return true;
     log_info("started", "node \"%s\", instance %s", node_settings.name, node_instance(node));
     daemon_ready("working");
     while (!daemon_stop_asked(daemon))

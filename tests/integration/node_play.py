@@ -102,6 +102,13 @@ broker = {{
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
 
+    def answers(self, path, status, text):
+        try:
+            got = self.get(path)
+        except OSError:  # it does not listen yet
+            return False
+        return got[0] == status and text in got[1]
+
     def resident_mib(self):
         for line in pathlib.Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
             if line.startswith("VmRSS:"):

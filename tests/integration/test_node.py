@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """guts-migration as a process of its own on a real broker: killed, cut off, told to end."""
+import contextlib
 import json
 import os
 import pathlib
@@ -212,6 +213,32 @@ def test_a_second_daemon_under_the_same_name_and_pool_does_not_start(play, node)
                           capture_output=True, text=True)
     assert done.returncode == 1
     assert "node_name_taken" in done.stderr
+
+
+def test_a_node_whose_space_is_full_waits_for_room(messages, broker, node):
+    pool = node.directory / "pool"
+    pool.mkdir()
+    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", str(pool)],
+                                           capture_output=True, timeout=30).returncode != 0:
+        pytest.skip("mounting needs root")
+    play = Play(messages, broker, "node")
+    play.connect()
+    try:
+        with contextlib.suppress(OSError), open(pool / "filler", "wb", buffering=0) as filler:
+            while True:
+                filler.write(bytes(4096))
+        node.start()
+        play.wait(lambda: node.answers("/readyz", 503, "conversion space"), "it to say what it lacks")
+        assert node.stop() < 5
+        node.start()
+        play.wait(lambda: node.answers("/readyz", 503, "conversion space"), "it to say so again")
+        (pool / "filler").unlink()
+        play.wait(lambda: play.instance, "the first report")
+        play.wait(lambda: node.answers("/readyz", 200, ""), "it to be ready")
+    finally:
+        node.end()
+        play.disconnect()
+        subprocess.run(["umount", "-l", str(pool)], check=True, timeout=30)
 
 
 def test_an_idle_node_is_small_and_quiet(play, node):
