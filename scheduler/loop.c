@@ -283,18 +283,26 @@ static void lead(struct scheduler *scheduler, int signal_fd)
 
 /* -- the standby's turn, and what both do ---------------------------------------------------------------------- */
 
+/* The log has each absence once, /readyz has it while it lasts. NULL: it can be used. */
+static void tell_database(struct scheduler *scheduler, const struct error *err)
+{
+    health_set(scheduler->health, "database", err != NULL ? err->text : NULL);
+    if (err != NULL)
+        log_fault(scheduler->told_away ? LOG_DEBUG_LEVEL : LOG_WARN_LEVEL, "database_away", err);
+    else if (scheduler->told_away)
+        log_info("database_reached", "the database can be used again");
+    scheduler->told_away = err != NULL;
+}
+
 static void stand_by(struct scheduler *scheduler, int signal_fd)
 {
     struct error err = {0};
     struct bus_message message;
     uint64_t pause_ms = scheduler->settings->leader_timeout_ms / 6;
-    if (leadership_watch(scheduler, &err)) {
-        health_set(scheduler->health, "database", NULL);
-    } else {
-        health_set(scheduler->health, "database", err.text);
-        log_debug("database_away", "%s", err.text);
+    bool is_watched = leadership_watch(scheduler, &err);
+    tell_database(scheduler, is_watched ? NULL : &err);
+    if (!is_watched)
         pause_ms = clock_backoff_ms(0, 1000, 1000) + 200;
-    }
     if (!scheduler->leads && bus_next(scheduler->bus, pause_ms, signal_fd, &message))
         bus_requeue(scheduler->bus, message.tag);
 }

@@ -65,6 +65,7 @@ struct scheduler {
     struct place_words staging_sources, staging_destinations; /* drivers that stage */
 
     /* Between ticks. */
+    bool told_away;    /* that the database cannot be used stands in the log */
     bool look_now;     /* a hint came, or the last look found as much as it could take */
     size_t due_step;   /* rows taken by the next look: few after a rest, more while more are due */
     bool skipped_look; /* the last turn was for messages alone */
