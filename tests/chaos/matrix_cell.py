@@ -46,7 +46,7 @@ class Supervisor(threading.Thread):
     def __init__(self, cell):
         super().__init__(name="supervisor", daemon=True)
         self.cell, self.ending, self.lock = cell, threading.Event(), threading.Lock()
-        self.held = set()   # not started again for now
+        self.held = set()   # not started again until they are let
         self.deaths = []    # (name, exit status, process id)
 
     def run(self):

@@ -14,6 +14,14 @@ def root_call(openstack, method, service, path, body=None):
     return openstack.call(method, service, path, body, openstack.root)
 
 
+@contextlib.contextmanager
+def network_of(openstack, name, cidr, **more):
+    with made(openstack, "network", "/v2.0/networks", "network", name=name, **more) as network:
+        openstack.call("POST", "network", "/v2.0/subnets", {"subnet": {
+            "network_id": network["id"], "ip_version": 4, "cidr": cidr}})
+        yield network
+
+
 # -- cards ------------------------------------------------------------------------------------------------
 
 def test_nothing_says_which_network(platform, openstack):
@@ -21,19 +29,13 @@ def test_nothing_says_which_network(platform, openstack):
 
 
 def test_a_network_that_is_switched_off(platform, openstack):
-    with made(openstack, "network", "/v2.0/networks", "network", name="off",
-              admin_state_up=False) as network:
-        openstack.call("POST", "network", "/v2.0/subnets", {"subnet": {
-            "network_id": network["id"], "ip_version": 4, "cidr": "10.93.0.0/24"}})
+    with network_of(openstack, "off", "10.93.0.0/24", admin_state_up=False):
         platform.refresh("destinations", "cloud")
         assert codes(platform, network="off") == ["network_unusable"]
 
 
 def test_a_network_that_takes_no_security_groups(platform, openstack):
-    with made(openstack, "network", "/v2.0/networks", "network", name="bare",
-              port_security_enabled=False) as network:
-        openstack.call("POST", "network", "/v2.0/subnets", {"subnet": {
-            "network_id": network["id"], "ip_version": 4, "cidr": "10.94.0.0/24"}})
+    with network_of(openstack, "bare", "10.94.0.0/24", port_security_enabled=False) as network:
         platform.refresh("destinations", "cloud")
         group = openstack.get("network", "/v2.0/security-groups?name=default&project_id="
                               + openstack.project(openstack.cloud))["security_groups"][0]["id"]

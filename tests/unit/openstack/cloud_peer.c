@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "common/base/memory.h"
+#include "tests/unit/send_all.h"
 
 #define HEAD_MOST 65536
 #define BODY_MOST (64u << 20)
@@ -26,19 +27,6 @@ struct visit {
     struct cloud_peer *peer;
     int fd;
 };
-
-static bool send_all(int fd, const void *data, size_t length)
-{
-    const char *from = data;
-    while (length > 0) {
-        ssize_t sent = send(fd, from, length, MSG_NOSIGNAL);
-        if (sent <= 0)
-            return false;
-        from += sent;
-        length -= (size_t)sent;
-    }
-    return true;
-}
 
 static void send_answer(int fd, const struct cloud_peer_answer *answer)
 {

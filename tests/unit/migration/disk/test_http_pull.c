@@ -15,6 +15,7 @@
 #include "migration/disk/http.h"
 #include "proto/fault.h"
 #include "tests/unit/check.h"
+#include "tests/unit/send_all.h"
 
 #define SIZE (24ull << 20)
 #define PIECE (64u << 10)
@@ -31,19 +32,6 @@ struct server {
 static uint8_t byte_at(uint64_t offset)
 {
     return (uint8_t)((offset * 2654435761u) >> 13);
-}
-
-static bool send_all(int fd, const void *data, size_t length)
-{
-    const char *from = data;
-    while (length > 0) {
-        ssize_t sent = send(fd, from, length, MSG_NOSIGNAL);
-        if (sent <= 0)
-            return false;
-        from += sent;
-        length -= (size_t)sent;
-    }
-    return true;
 }
 
 static void serve_range(struct server *server, int fd, uint64_t first, uint64_t last)
