@@ -88,14 +88,15 @@ static bool list_directory(struct listing *listing, const char *name, struct err
     return true;
 }
 
-/* Calls `take` with what stands in a directory; without one there is nothing. */
+/* Calls `take` with what stands in a directory. Without a node's there is nothing; the pool's own, which
+ * this node made, is missing only where the pool is not mounted. */
 static bool each_in(struct listing *listing, const char *path, const char *prefix,
                     bool (*take)(struct listing *listing, const char *name, struct error *err),
                     struct error *err)
 {
     DIR *directory = opendir(path);
     if (!directory)
-        return errno == ENOENT || errno == ENOTDIR ||
+        return (*prefix != '\0' && (errno == ENOENT || errno == ENOTDIR)) ||
                error_set_errno(err, errno, "opening \"%s\"", path);
     bool fine = true;
     for (const char *name; fine && (name = file_next_name(directory, path, &fine, err)) != NULL;) {
