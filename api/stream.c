@@ -208,11 +208,11 @@ static bool link_fill(struct reader_link *link, struct call *call, const struct 
     return true;
 }
 
-/* A reader whose backlog held nothing that it wants must know how far it has come. */
-static void link_mark_end(struct reader_link *link, uint64_t number)
+/* A reader must know how far it has come, also where nothing that it wants was told yet: what
+ * happens between this connection and its next one is told then. */
+static void link_mark_end(struct reader_link *link)
 {
-    if (link->ends)
-        buffer_printf(&link->pending, "id: %llu\n\n", (unsigned long long)number);
+    buffer_printf(&link->pending, "id: %llu\n\n", (unsigned long long)link->position);
 }
 
 static bool hub_admit(struct stream_hub *hub, struct error *err)
@@ -251,7 +251,7 @@ bool stream_serve(struct stream_hub *hub, struct call *call, const struct stream
         link_free(link);
         return false;
     }
-    link_mark_end(link, link->position);
+    link_mark_end(link);
     call->answer->status = 200;
     call->answer->content_type = "text/event-stream";
     call_header(call, "Cache-Control", "no-cache");

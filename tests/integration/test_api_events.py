@@ -48,6 +48,17 @@ def test_the_stream_resumes_and_goes_on(api, rows, world):
     assert [number for number, _ in rest] == [31, 32]
 
 
+def test_a_stream_says_at_once_where_it_begins(api, rows):
+    """So that a reader whose API goes away before its first event misses none."""
+    highest = rows.run("SELECT MAX(number) FROM events")[0][0]
+    with api.get_raw("/v1/events/stream", api.headers(), stream=True) as answer:
+        lines = [line for line, _ in zip(answer.iter_lines(decode_unicode=True), range(3))]
+    assert lines == ["retry: 2000", "", f"id: {highest}"]
+    rows.event(highest + 1, text="meanwhile")
+    resumed = listen(api, "/v1/events/stream", 1, {"Last-Event-ID": str(highest)})
+    assert resumed[0][1]["text"] == "meanwhile"
+
+
 def test_a_long_backlog_comes_in_portions_that_can_be_resumed(api, rows):
     rows.run("INSERT INTO events (number, at, project, kind, severity, owner_kind, text) SELECT "
              "100 + seq, 1, 'default', 'job.note', 'info', 'migration', 'x' FROM seq_1_to_2500")
@@ -108,7 +119,7 @@ def test_a_slow_reader_is_cut_off_and_resumes(api, rows):
         rows.run("UPDATE leader SET event_number = %s", first + count - 1)
 
     def numbers(text):
-        return [int(one) for one in re.findall(rb"id: (\d+)\n", text)]
+        return [int(one) for one in re.findall(rb"id: (\d+)\ndata", text)]
     with socket.socket() as slow:
         slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
         slow.connect(("127.0.0.1", api.port))

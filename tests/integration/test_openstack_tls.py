@@ -55,9 +55,8 @@ def check_reached(wish):
     assert wish["state"] == "done", wish
 
 
-def check_refused(wish, words):
+def check_refused(wish):
     assert wish["state"] == "failed" and wish["fault"]["code"] == "destination_unreachable", wish
-    assert any(word in wish["fault"]["detail"].lower() for word in words), wish
 
 
 def test_a_certificate_is_checked_against_the_given_authority(platform, clouds, folder):
@@ -69,8 +68,9 @@ def test_a_certificate_is_checked_against_the_given_authority(platform, clouds, 
 def test_a_certificate_of_nobody_known_is_refused(platform, clouds, folder, name, settings):
     before = clouds["open"].tokens
     settings = {key: str(folder / value) for key, value in settings.items()}
-    check_refused(refresh(platform, name, clouds["open"], **PASSWORD, **settings),
-                  ("certificate", "ssl", "issuer"))
+    wish = refresh(platform, name, clouds["open"], **PASSWORD, **settings)
+    check_refused(wish)
+    assert "certificate" in wish["fault"]["detail"].lower(), wish
     assert clouds["open"].tokens == before
 
 
@@ -83,8 +83,8 @@ def test_a_cloud_that_asks_for_our_certificate_gets_it(platform, clouds, folder)
     check_reached(refresh(platform, "known", clouds["strict"], **PASSWORD, **strict,
                           cert=str(folder / "strict/client.pem"), key=str(folder / "strict/client.key")))
     before = clouds["strict"].tokens
-    check_refused(refresh(platform, "unknown", clouds["strict"], **PASSWORD, **strict),
-                  ("certificate", "alert", "ssl", "closed", "reset"))
+    # Its words are chance: since TLS 1.3 the other end's alert races with its closing of the connection.
+    check_refused(refresh(platform, "unknown", clouds["strict"], **PASSWORD, **strict))
     assert clouds["strict"].tokens == before
 
 

@@ -2,6 +2,7 @@
 """guts-manage keystone-setup, and `guts` with the token and the address that Keystone gives."""
 import json
 import subprocess
+import threading
 import time
 
 import pytest
@@ -168,22 +169,25 @@ def test_a_catalogue_without_the_service_is_told(world):
 
 
 def test_a_token_that_ends_meanwhile_is_renewed(world):
+    """And what happened while the API was away is told afterwards."""
     variables = world.openstack.variables(world.openstack.member)
     variables["OS_AUTH_URL"] = world.openstack.brief_auth_url
+    project = world.openstack.project(world.openstack.member)
     follower = subprocess.Popen([program("cli"), "event", "follow"], text=True,
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                 env={**ENVIRONMENT, **variables})
+    too_long = threading.Timer(120, follower.kill)
+    too_long.start()
     try:
         time.sleep(15)  # the first token lives for twelve seconds
         world.api.stop()
+        world.rows.event(1, project)
         world.api.start()
         world.api.wait_usable()
-        project = world.openstack.project(world.openstack.member)
-        time.sleep(3)
-        world.rows.event(1, project)
         line = follower.stdout.readline()
-        assert "event 1" in line, follower.stderr.read()
+        assert "event 1" in line, line
         assert follower.poll() is None
     finally:
+        too_long.cancel()
         follower.kill()
-        follower.wait(10)
+        follower.communicate(timeout=10)

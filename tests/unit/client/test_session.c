@@ -24,11 +24,12 @@ static void answer_text(struct http_answer *answer, unsigned status, const char 
     buffer_append_text(&answer->body, text);
 }
 
-/* Of the thousand events behind 10 none is of the kind: the stream says how far it has read. */
+/* Of the thousand events behind 10 none is of the kind, and who asks for no number begins at the
+ * newest: the stream says how far it has read. */
 static void serve_stream(const struct http_request *request, struct http_answer *answer)
 {
     const char *after = http_request_query(request, "after");
-    bool is_first = after != NULL && strcmp(after, "10") == 0;
+    bool is_first = after == NULL || strcmp(after, "10") == 0;
     bool is_old = after != NULL && strcmp(after, "2") == 0;
     answer_text(answer, 200,
                 is_first ? "retry: 2000\n\nid: 1010\n\n"
@@ -157,6 +158,15 @@ static void a_stream_without_events_of_the_kind_goes_on_where_it_ended(void **st
     assert_int_equal(seen.number, 1011);
 }
 
+static void a_stream_that_ended_before_its_first_event_goes_on_where_it_began(void **state)
+{
+    struct script *script = *state;
+    struct guts_error err = {0};
+    struct seen seen = {0};
+    assert_true(guts_follow(script->guts, UINT64_MAX, NULL, 0, NULL, see, &seen, &err));
+    assert_int_equal(seen.number, 1011);
+}
+
 static bool keep_text(void *context, const json_t *event)
 {
     char *text = context;
@@ -231,6 +241,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_page_that_leads_to_itself_is_the_last, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_stream_without_events_of_the_kind_goes_on_where_it_ended,
                                         set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_stream_that_ended_before_its_first_event_goes_on_where_it_began, set_up, tear_down),
         cmocka_unit_test_setup_teardown(events_that_are_no_longer_kept_are_told_of, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_problem_becomes_an_error_with_all_its_fields, set_up,
