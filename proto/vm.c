@@ -171,6 +171,20 @@ struct vm *vm_copy(struct arena *arena, const struct vm *vm)
     return copy;
 }
 
+bool vm_check_same(const struct vm *described, const struct vm *found, struct error *err)
+{
+    if (found->obstacle_code != NULL)
+        return error_set(err, fault_get(found->obstacle_code), "%s", found->obstacle_text);
+    bool same = described->disk_count == found->disk_count;
+    for (size_t i = 0; same && i < found->disk_count; i++)
+        same = strcmp(described->disks[i].key, found->disks[i].key) == 0 &&
+               described->disks[i].capacity_bytes == found->disks[i].capacity_bytes;
+    if (!same)
+        return error_set(err, &FAULT_VM_CHANGED,
+                         "the machine has other disks than when it was described");
+    return true;
+}
+
 uint64_t vm_capacity_bytes(const struct vm *vm)
 {
     uint64_t sum = 0;

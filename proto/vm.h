@@ -72,6 +72,10 @@ const char *vm_firmware_name(enum vm_firmware firmware); /* "bios", "efi", "unkn
 enum vm_firmware vm_firmware_parse(const char *name);
 /* Checks every bound above and that texts are UTF-8 without control characters. */
 bool vm_check(const struct vm *vm, struct error *err) MUST_CHECK;
+/* Whether what is migrated is still what was described: FAULT_VM_CHANGED where its disks are others,
+ * or the obstacle that `found` has meanwhile. */
+bool vm_check_same(const struct vm *described, const struct vm *found,
+                   struct error *err) MUST_CHECK;
 struct vm *vm_copy(struct arena *arena, const struct vm *vm);
 uint64_t vm_capacity_bytes(const struct vm *vm); /* of all disks */
 

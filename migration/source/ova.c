@@ -322,27 +322,13 @@ static bool open_for_export(struct ova *self, struct ova_export *export, const c
     return package_open_file(fd, export->arena, &export->package, err);
 }
 
-static bool check_same(const struct vm *wanted, const struct vm *found, struct error *err)
-{
-    if (found->obstacle_code != NULL)
-        return error_set(err, fault_get(found->obstacle_code), "%s", found->obstacle_text);
-    bool same = wanted->disk_count == found->disk_count;
-    for (size_t i = 0; same && i < found->disk_count; i++)
-        same = strcmp(wanted->disks[i].key, found->disks[i].key) == 0 &&
-               wanted->disks[i].capacity_bytes == found->disks[i].capacity_bytes;
-    if (!same)
-        return error_set(err, &FAULT_VM_CHANGED,
-                         "the machine has other disks than when it was described");
-    return true;
-}
-
 static bool begin(struct ova *self, struct ova_export *export, struct error *err)
 {
     struct key key;
     return parse_key(self, export->session.vm->key, &key, err) &&
            open_for_export(self, export, key.file, err) &&
            find_system(&export->package, &key, &export->index, err) &&
-           check_same(export->session.vm, package_vm(&export->package, export->index), err) &&
+           vm_check_same(export->session.vm, package_vm(&export->package, export->index), err) &&
            package_verify(&export->package, export->index, go_on, self->work, err) &&
            package_identity(&export->package, export->index, &export->identity, err);
 }

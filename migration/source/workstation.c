@@ -159,20 +159,6 @@ static bool workstation_test(struct source *source, struct error *err)
                               &fd, err);
 }
 
-static bool check_same(const struct vm *wanted, const struct vm *found, struct error *err)
-{
-    if (found->obstacle_code != NULL)
-        return error_set(err, fault_get(found->obstacle_code), "%s", found->obstacle_text);
-    bool same = wanted->disk_count == found->disk_count;
-    for (size_t i = 0; same && i < found->disk_count; i++)
-        same = strcmp(wanted->disks[i].key, found->disks[i].key) == 0 &&
-               wanted->disks[i].capacity_bytes == found->disks[i].capacity_bytes;
-    if (!same)
-        return error_set(err, &FAULT_VM_CHANGED,
-                         "the machine has other disks than when it was described");
-    return true;
-}
-
 static void workstation_export_end(struct source_export *session)
 {
     struct workstation_export *self = (struct workstation_export *)session;
@@ -186,7 +172,7 @@ static bool begin(struct source *source, struct workstation_export *export, stru
     struct vm *now = NULL;
     const struct vm *vm = export->session.vm;
     return workstation_describe(source, vm->key, export->arena, &now, err) &&
-           check_same(vm, now, err) &&
+           vm_check_same(vm, now, err) &&
            open_place((struct workstation *)source, vm->key, export->arena, &export->place, err) &&
            workstation_vm_identity(&export->place, vm, export->arena, &export->identity, err);
 }

@@ -106,6 +106,35 @@ static void words_of_disks_and_nics_are_ascii(void **state)
     refused_with(&vm, &FAULT_VM_CONFIG_INVALID);
 }
 
+static void changed_with(const struct vm *found, const struct fault *fault)
+{
+    struct error err = {0};
+
+    assert_false(vm_check_same(&sample_vm, found, &err));
+    assert_ptr_equal(err.fault, fault);
+}
+
+static void a_machine_with_other_disks_has_changed(void **state)
+{
+    struct vm found = sample_vm;
+    struct vm_disk disks[2] = {sample_disks[0], sample_disks[1]};
+    struct error err = {0};
+
+    found.disks = disks;
+    found.name = "renamed";
+    assert_true(vm_check_same(&sample_vm, &found, &err));
+    disks[1].capacity_bytes += 512;
+    changed_with(&found, &FAULT_VM_CHANGED);
+    disks[1] = sample_disks[0];
+    changed_with(&found, &FAULT_VM_CHANGED);
+    disks[1] = sample_disks[1];
+    found.disk_count = 1;
+    changed_with(&found, &FAULT_VM_CHANGED);
+    found.obstacle_code = FAULT_VM_CONFIG_INVALID.code;
+    found.obstacle_text = "its description is broken";
+    changed_with(&found, &FAULT_VM_CONFIG_INVALID);
+}
+
 static void a_copy_shares_nothing(void **state)
 {
     CLEANUP(arena_freep) struct arena *arena = arena_new();
@@ -148,6 +177,7 @@ int main(void)
         cmocka_unit_test(texts_must_be_short_utf8_without_controls),
         cmocka_unit_test(key_and_name_must_be_there),
         cmocka_unit_test(words_of_disks_and_nics_are_ascii),
+        cmocka_unit_test(a_machine_with_other_disks_has_changed),
         cmocka_unit_test(a_copy_shares_nothing),
         cmocka_unit_test(capacity_does_not_wrap_around),
         cmocka_unit_test(words_come_back),
