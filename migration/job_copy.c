@@ -10,7 +10,11 @@
 #include <inttypes.h>
 #include <string.h>
 
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
 #include "common/base/crashpoint.h"
+#include "migration/hex.h"
 #include "migration/steps.h"
 
 #define ROUNDS_MOST 3u
@@ -346,9 +350,36 @@ bool copy_disks(struct run *run, struct error *err)
     return false;
 }
 
+/* The identity may be long: the journal keeps its digest. */
+static void digest_identity(const struct run *run, struct buffer *ret_text)
+{
+    const char *identity = run->session->identity;
+    XXH128_canonical_t digest;
+    XXH128_canonicalFromHash(&digest, XXH3_128bits(identity, strlen(identity)));
+    hex_encode(&digest, sizeof(digest), ret_text);
+}
+
+bool copy_knows_source(struct run *run, bool *ret_same, struct error *err)
+{
+    CLEANUP(buffer_fini) struct buffer digest = {0};
+    const json_t *state = progress_step(run->progress, "source");
+    const char *known = json_string_value(json_object_get(state, "identity"));
+    digest_identity(run, &digest);
+    *ret_same = known == NULL || strcmp(known, digest.data) == 0;
+    if (known != NULL)
+        return true;
+    json_t *first = json_pack("{s:s}", "identity", digest.data);
+    bool good = progress_set_step(run->progress, "source", first, err);
+    json_decref(first);
+    return good;
+}
+
 bool copy_forget(struct run *run, struct error *err)
 {
-    if (!progress_clear_step(run->progress, "copy", err))
+    const struct source_driver *driver = run->source_driver;
+    if ((run->session && driver->export_forget && !driver->export_forget(run->session, err)) ||
+        !progress_clear_step(run->progress, "source", err) ||
+        !progress_clear_step(run->progress, "copy", err))
         return false;
     for (size_t i = 0; i < run->vm->disk_count; i++) {
         char name[32];

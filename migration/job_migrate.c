@@ -152,13 +152,26 @@ static bool stop(struct run *run, struct error *err)
     return true;
 }
 
-static bool export(struct run *run, struct error *err)
+static bool begin_session(struct run *run, struct error *err)
 {
     if (run->session)
         run->source_driver->export_end(run->session);
     run->session = NULL;
     return ends_open_source(run, err) &&
            run->source_driver->export_begin(run->source, run->vm, &run->session, err);
+}
+
+/* What an earlier run has copied is of the source as it was then: a disk that is done is not looked at
+ * again, so that this is the one place to notice. */
+static bool export(struct run *run, struct error *err)
+{
+    bool same;
+    if (!begin_session(run, err) || !copy_knows_source(run, &same, err))
+        return false;
+    if (same)
+        return true;
+    work_note(run->work, "the source changed since an earlier run read it: copying again");
+    return copy_forget(run, err) && begin_session(run, err) && copy_knows_source(run, &same, err);
 }
 
 static bool check(struct run *run, struct error *err)

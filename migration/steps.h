@@ -93,7 +93,9 @@ bool job_send_items(struct run *run,
                     struct error *err) MUST_CHECK;
 /* The copy step of job_migrate. */
 bool copy_disks(struct run *run, struct error *err) MUST_CHECK;
-/* Forgets what was copied: all disks begin again. */
+/* Whether the source is as the first session of this attempt saw it; the first is written down. */
+bool copy_knows_source(struct run *run, bool *ret_same, struct error *err) MUST_CHECK;
+/* Forgets what was copied, and what was made for reading: the next session begins anew with all disks. */
 bool copy_forget(struct run *run, struct error *err) MUST_CHECK;
 
 /* -- the ends (ends.c) ------------------------------------------------------------------------------ */

@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "common/base/file.h"
@@ -24,6 +25,7 @@ struct fake_source {
 struct fake_export {
     struct source_export session;
     uint64_t generation;
+    char identity[32];
 };
 
 static const struct setting settings[] = {
@@ -240,7 +242,9 @@ static bool fake_export_begin(struct source *source, const struct vm *vm,
         !read_generation(fake->world, vm->key, &generation, err))
         return false;
     struct fake_export *session = xcalloc(1, sizeof(*session));
-    *session = (struct fake_export){{source, vm}, generation};
+    *session = (struct fake_export){{source, vm, session->identity}, generation, ""};
+    snprintf(session->identity, sizeof(session->identity), "generation %llu",
+             (unsigned long long)generation);
     *ret_export = &session->session;
     return true;
 }

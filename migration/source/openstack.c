@@ -99,6 +99,7 @@ const struct source_driver source_openstack = {
     .export_disk = openstack_export_disk,
     .export_check = openstack_export_check,
     .export_end = openstack_export_end,
+    .export_forget = openstack_export_forget,
     .stop = openstack_source_stop,
     .undo = source_undo,
     .settle = source_settle,

@@ -23,7 +23,6 @@ struct openstack_export {
     struct arena *arena;
     struct export_disk *disks;
     size_t disk_count;
-    const char *identity; /* the volumes, and the last thing that was done to the server */
 };
 
 /* A copy within the cloud has no progress to tell: a minute and a half a GiB, and ten minutes. */
@@ -171,7 +170,22 @@ static bool wait_images(struct openstack_source *self, struct openstack_export *
 
 /* -- what must not change meanwhile ----------------------------------------------------------------------------- */
 
-/* Whoever starts, rebuilds or changes the server leaves an action, which Nova lists, newest first. */
+/* Whoever starts, rebuilds or changes the server leaves an action, which Nova lists, newest first. An
+ * image of it, ours or another's, changes nothing. */
+static const char *last_action(const json_t *actions)
+{
+    size_t index;
+    json_t *action;
+    json_array_foreach(actions, index, action) {
+        const char *name = json_string_value(json_object_get(action, "action"));
+        const char *request = json_string_value(json_object_get(action, "request_id"));
+        if (name == NULL || strcmp(name, "createImage") != 0)
+            return request != NULL ? request : "";
+    }
+    return "";
+}
+
+/* The volumes, and the last thing that was done to the server. */
 static bool read_identity(struct openstack_source *self, const struct vm *vm, struct arena *arena,
                           const char **ret_identity, struct error *err)
 {
@@ -180,9 +194,7 @@ static bool read_identity(struct openstack_source *self, const struct vm *vm, st
     if (!openstack_get(self->session, "compute", path, SOURCE_COMPUTE_VERSION, "instanceActions",
                        &actions, err))
         return false;
-    const json_t *last = json_array_get(actions, 0);
-    const char *request = json_string_value(json_object_get(last, "request_id"));
-    request = arena_strdup(arena, request != NULL ? request : "");
+    const char *request = arena_strdup(arena, last_action(actions));
     json_decref(actions);
     if (!openstack_source_server(self, vm->key, &server, err))
         return false;
@@ -232,9 +244,8 @@ static bool begin(struct openstack_source *self, struct openstack_export *export
         !check_same(vm, now, err))
         return false;
     plan_disks(export, vm);
-    return make_roots(self, export, err) &&
-           read_identity(self, vm, export->arena, &export->identity, err) &&
-           make_snapshots(self, export, err) && make_volumes(self, export, err) &&
+    return read_identity(self, vm, export->arena, &export->session.identity, err) &&
+           make_roots(self, export, err) && make_snapshots(self, export, err) && make_volumes(self, export, err) &&
            make_images(self, export, err) && wait_images(self, export, err);
 }
 
@@ -266,9 +277,14 @@ bool openstack_export_check(struct source_export *session, struct error *err)
     const char *now;
     if (!read_identity(self, session->vm, export->arena, &now, err))
         return false;
-    if (strcmp(now, export->identity) != 0)
+    if (strcmp(now, export->session.identity) != 0)
         return error_set(err, &FAULT_SOURCE_CHANGED, "the server was started or changed meanwhile");
     return openstack_things_drop(self, err);
+}
+
+bool openstack_export_forget(struct source_export *session, struct error *err)
+{
+    return openstack_things_drop((struct openstack_source *)session->source, err);
 }
 
 /* -- a disk ------------------------------------------------------------------------------------------------------- */

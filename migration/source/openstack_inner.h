@@ -88,6 +88,7 @@ bool openstack_export_begin(struct source *source, const struct vm *vm,
 bool openstack_export_disk(struct source_export *session, size_t index, struct disk **ret_disk,
                            struct error *err);
 bool openstack_export_check(struct source_export *session, struct error *err);
+bool openstack_export_forget(struct source_export *session, struct error *err);
 void openstack_export_end(struct source_export *session);
 
 #endif

@@ -29,7 +29,6 @@ struct ova_export {
     struct arena *arena;
     struct package package;
     size_t index; /* of the machine in its package */
-    const char *identity;
 };
 
 /* A key is "web.ova", or "rack.ova#db" where a package holds several machines. */
@@ -330,7 +329,7 @@ static bool begin(struct ova *self, struct ova_export *export, struct error *err
            find_system(&export->package, &key, &export->index, err) &&
            vm_check_same(export->session.vm, package_vm(&export->package, export->index), err) &&
            package_verify(&export->package, export->index, go_on, self->work, err) &&
-           package_identity(&export->package, export->index, &export->identity, err);
+           package_identity(&export->package, export->index, &export->session.identity, err);
 }
 
 static bool ova_export_begin(struct source *source, const struct vm *vm,
@@ -363,7 +362,7 @@ static bool ova_export_check(struct source_export *session, struct error *err)
     const char *now = NULL;
     if (!package_identity(&self->package, self->index, &now, err))
         return false;
-    if (strcmp(now, self->identity) != 0)
+    if (strcmp(now, self->session.identity) != 0)
         return error_set(err, &FAULT_SOURCE_CHANGED, "files of the package changed meanwhile");
     return true;
 }

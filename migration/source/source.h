@@ -23,6 +23,9 @@ struct source {
 struct source_export {
     struct source *source;
     const struct vm *vm;
+    /* What identifies what is read (files with their times, the last action on a server), which a later
+     * run compares: as long as it is the same, what was copied before may stay. The driver's. */
+    const char *identity;
 };
 
 struct source_driver {
@@ -57,6 +60,9 @@ struct source_driver {
     void (*export_end)(struct source_export *session);
 
     /* Optional. */
+    /* What was made for reading shows the source as it was before it changed: the next session makes it
+     * anew. */
+    bool (*export_forget)(struct source_export *session, struct error *err);
     /* Stops the machine (through the ledger, kind "power") where the source can and options ask it. */
     bool (*stop)(struct source *source, const struct vm *vm, struct error *err);
     /* Undoes one entry of the ledger at this end: gone already is LEDGER_NOT_FOUND and no error. */

@@ -20,7 +20,6 @@ struct workstation_export {
     struct source_export session;
     struct arena *arena;
     struct workstation_place place;
-    const char *identity;
 };
 
 static bool is_vmx(const char *path)
@@ -174,7 +173,7 @@ static bool begin(struct source *source, struct workstation_export *export, stru
     return workstation_describe(source, vm->key, export->arena, &now, err) &&
            vm_check_same(vm, now, err) &&
            open_place((struct workstation *)source, vm->key, export->arena, &export->place, err) &&
-           workstation_vm_identity(&export->place, vm, export->arena, &export->identity, err);
+           workstation_vm_identity(&export->place, vm, export->arena, &export->session.identity, err);
 }
 
 static bool workstation_export_begin(struct source *source, const struct vm *vm,
@@ -212,7 +211,7 @@ static bool workstation_export_check(struct source_export *session, struct error
         return error_set(err, &FAULT_SOURCE_CHANGED, "the machine was started or opened meanwhile");
     if (!workstation_vm_identity(&self->place, session->vm, arena, &now, err))
         return false;
-    if (strcmp(now, self->identity) != 0)
+    if (strcmp(now, self->session.identity) != 0)
         return error_set(err, &FAULT_SOURCE_CHANGED, "files of the machine changed meanwhile");
     return true;
 }

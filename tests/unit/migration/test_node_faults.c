@@ -111,6 +111,27 @@ static void a_source_that_changes_meanwhile_is_copied_again(void **state)
     json_decref(evidence);
 }
 
+/* A disk that an earlier run had finished is of the machine as it was then. */
+static void a_source_that_changes_between_two_runs_is_copied_again(void **state)
+{
+    struct play *play = *state;
+    struct error err;
+    play_assign(play, &(struct wish){.kind = JOB_MIGRATE, .settings = SLOW ", \"disks\": 3"});
+    AWAIT(play, play->done_bytes > 76 << 20); /* two at once: two are done */
+    pid_t worker = play_worker_pid(play);
+    CLEANUP(xfreep) char *path = xasprintf("%s/vms/vm-000001.generation", play->world);
+    kill(worker, SIGSTOP);
+    assert_true(file_replace(path, 0644, "1", 1, &err));
+    kill(worker, SIGKILL);
+    AWAIT(play, play->finishes > 0);
+    assert_string_equal(play->fault_text, "");
+    assert_int_equal(play->run, 2);
+    json_t *evidence = json_loads(play->evidence, 0, NULL);
+    json_t *content = json_object_get(evidence, "content");
+    assert_true(json_integer_value(json_object_get(content, "bytes_read")) >= 150 << 20);
+    json_decref(evidence);
+}
+
 /* What a reader notices by itself, in the middle of the copy, is no other matter. */
 static void a_change_that_the_copy_itself_meets_starts_it_over(void **state)
 {
@@ -225,6 +246,7 @@ int main(int argc, char **argv)
         TEST(a_worker_that_always_crashes_ends_the_job_with_its_signal),
         TEST(a_broker_that_is_away_does_not_stop_a_copy),
         TEST(a_source_that_changes_meanwhile_is_copied_again),
+        TEST(a_source_that_changes_between_two_runs_is_copied_again),
         TEST(a_change_that_the_copy_itself_meets_starts_it_over),
         TEST(a_worker_without_a_sign_of_life_is_ended_and_the_job_says_so),
         TEST(a_full_disk_is_told_by_its_code),
