@@ -14,14 +14,15 @@ FAKE_DISK_BYTES = 2 * MIB
 FAKE_PERCENT = 50
 
 
+HANDS = 3
+
+
 class Load:
     """Several hands, so that one which waits for a frozen API does not hold the others."""
 
-    HANDS = 3
-
-    def __init__(self, lab, seed, timeline, scale):
+    def __init__(self, lab, seed, timeline, scale, hands=HANDS):
         self.lab, self.timeline = lab, timeline
-        self.hands = [Hand(self, random.Random(f"{seed} {number}")) for number in range(self.HANDS)]
+        self.hands = [Hand(self, random.Random(f"{seed} {number}")) for number in range(hands)]
         self.vm_count = {"small": 120, "full": 900}[scale]
         self.pause = {"small": 1.2, "full": 0.4}[scale]
         self.machine_count = {"small": 2, "full": 6}[scale]
