@@ -34,7 +34,8 @@ def freeze_peer(chaos, chance):
 
 
 def in_background(chaos, name, work, text):
-    """Runs what takes seconds beside the faults; the peer is free again when it is done."""
+    """Runs what takes seconds beside the faults; the peer is free again when it is done. Other faults go on:
+    what is given back is asked again until it is."""
     def whole():
         try:
             work()
@@ -44,7 +45,12 @@ def in_background(chaos, name, work, text):
         chaos.free(name)
     thread = threading.Thread(target=whole)
     thread.start()
-    return lambda: thread.join(200)
+
+    def look():
+        thread.join(0.1)
+        if thread.is_alive():
+            chaos.later(0.3, look)
+    return look
 
 
 def restart_peer(chaos, chance):

@@ -139,8 +139,11 @@ def end_daemon(chaos, chance):
     thread.start()
 
     def heal():
-        thread.join(30)
-        chaos.restart(name)
+        thread.join(0.1)
+        if thread.is_alive():  # other faults go on meanwhile
+            chaos.later(0.3, heal)
+        else:
+            chaos.restart(name)
     return name, [(after, heal)]
 
 
