@@ -16,7 +16,10 @@ import time
 from fault_ends import END_FAULTS
 from fault_peers import DAEMONS, PEER_FAULTS
 from lab import NODES, children, signal_process
-from spans import length
+from spans import TAKEOVER, length
+
+
+BREATH = 1.5 * TAKEOVER
 
 
 class Chaos:
@@ -62,7 +65,11 @@ class Chaos:
         return True
 
     def free(self, what):
-        self.busy.discard(what)
+        """A peer stays whole for a while: where it is always away no migration is under way that faults could meet."""
+        if what in ("broker", "database"):
+            self.later(BREATH, lambda: self.busy.discard(what))
+        else:
+            self.busy.discard(what)
 
     def finish(self, work):
         """Ends a fault that takes its time to end; all have ended when end_all returns."""

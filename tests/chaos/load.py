@@ -29,6 +29,8 @@ class Load:
         self.ending = threading.Event()
         self.accepted = {}   # migration's id: what was asked
         self.wishes = {}     # wish's id: (verb, owner)
+        self.most_open = {"small": 40, "full": 60}[scale]
+        self.open = 0        # migrations that do not rest, when somebody looked last
         self.refused = 0
         self.unanswered = 0
         self.originals = {}
@@ -64,7 +66,7 @@ class Hand(threading.Thread):
     def run(self):
         while not self.load.ending.wait(self.load.pause * self.chance.uniform(0.5, 1.5)):
             dice = self.chance.random()
-            if dice < 0.6 or not self.load.accepted:
+            if (dice < 0.6 and self.load.open < self.load.most_open) or not self.load.accepted:
                 self.create()
             elif dice < 0.96:
                 self.change_mind()
