@@ -45,6 +45,15 @@ void inbox_trim_result(Guts__V1__JobResult *result, struct arena *arena, const c
 /* inbox_report.c */
 bool inbox_apply_report(struct tick *tick, const Guts__V1__NodeReport *report,
                         struct error *err) MUST_CHECK;
+/* One that was refused as a whole counts as told: it would be asked for without end. */
+void inbox_forgo_report(struct scheduler *scheduler, const Guts__V1__NodeReport *report);
+/* inbox_split.c: the parts of a report, by number, which it can do without. */
+struct inbox_split *inbox_split_new(struct arena *arena, Guts__V1__NodeReport *report);
+size_t inbox_split_count(const struct inbox_split *split);
+/* The report holds these alone, without what was dropped. */
+void inbox_split_show(struct inbox_split *split, size_t first, size_t count);
+/* For good. A result gives way to one that says so. */
+void inbox_split_drop(struct inbox_split *split, size_t first, size_t count);
 /* inbox_driver.c */
 void inbox_apply_drivers(struct tick *tick, const Guts__V1__NodeReport *report);
 /* inbox_job.c */

@@ -406,6 +406,16 @@ static void count_parts(struct node *node, const Guts__V1__NodeReport *report)
     node->parts = report->part == 1 || (goes_on && !report->full) ? report->part : 0;
 }
 
+void inbox_forgo_report(struct scheduler *scheduler, const Guts__V1__NodeReport *report)
+{
+    struct uuid id;
+    struct node *node =
+        codec_uuid(report->node_id, &id) ? map_find(&scheduler->picture->nodes, &id) : NULL;
+    if (node == NULL || !report->full)
+        return;
+    node->is_told = node->was_told = true;
+}
+
 bool inbox_apply_report(struct tick *tick, const Guts__V1__NodeReport *report, struct error *err)
 {
     struct uuid id;

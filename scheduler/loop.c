@@ -32,6 +32,8 @@ struct batch {
     size_t count;
     unsigned looks; /* for what is due: DUE_… */
     size_t due_most;
+    bool
+        is_trial; /* whether it can be stored: nothing of it stays, the picture is to be loaded again */
     bool prunes;      /* what is old, and does nothing else */
     unsigned shelves; /* puts the first due row of this kind aside, and does nothing else */
     const struct error *reason; /* for it */
@@ -113,7 +115,8 @@ static bool transact(struct scheduler *scheduler, const struct batch *batch, str
             return false;
     }
     struct tick *tick = tick_new(scheduler, row.database_at, clock_mono_ms());
-    if (!fill(tick, batch, err))
+    bool is_sound = fill(tick, batch, err);
+    if (!is_sound || batch->is_trial)
         db_rollback(scheduler->db);
     else
         is_done = leadership_commit(scheduler, tick->event_number, err);
@@ -124,7 +127,7 @@ static bool transact(struct scheduler *scheduler, const struct batch *batch, str
         tick_settle(tick);
     }
     tick_free(tick);
-    return is_done;
+    return is_done || (is_sound && batch->is_trial);
 }
 
 /* -- batches that fail ------------------------------------------------------------------------------------- */
@@ -192,8 +195,81 @@ static void look_at_each(struct scheduler *scheduler)
     scheduler->looked_ms = clock_mono_ms();
 }
 
+struct salvage {
+    struct scheduler *scheduler;
+    struct inbox_split *split;
+    const struct inbox_item *item;
+    uint64_t begun_ms;
+};
+
+/* Whether the database takes the message as it is now. Loads the picture again: the caller asks
+ * scheduler->leads. */
+static bool would_pass(const struct salvage *salvage)
+{
+    struct error err;
+    const struct batch trial = {.items = salvage->item, .count = 1, .is_trial = true};
+    if (!run(salvage->scheduler, &trial, &err))
+        return false;
+    if (reload(salvage->scheduler, &err))
+        return true;
+    leadership_lose(salvage->scheduler, err.text);
+    return false;
+}
+
+/* Halves a range until the culprits alone are left out; what there is no time for goes with them. */
+static void find_culprits(const struct salvage *salvage, size_t first, size_t count)
+{
+    struct scheduler *scheduler = salvage->scheduler;
+    bool is_late = clock_mono_ms() - salvage->begun_ms > scheduler->settings->leader_timeout_ms / 2;
+    if (count == 0 || !scheduler->leads)
+        return;
+    inbox_split_show(salvage->split, first, count);
+    if ((!is_late && would_pass(salvage)) || !scheduler->leads)
+        return;
+    if (is_late || count == 1) {
+        inbox_split_drop(salvage->split, first, count);
+        return;
+    }
+    find_culprits(salvage, first, count / 2);
+    find_culprits(salvage, first + count / 2, count - count / 2);
+}
+
+/* A report that the database refuses counts without the parts that it refuses: they must cost neither
+ * the node its leases nor the ledgers what other parts tell of them. */
+static bool salvage_report(struct scheduler *scheduler, const struct inbox_item *item,
+                           struct arena *arena, struct error *err)
+{
+    if (item->message.type != MESSAGE_NODE_REPORT)
+        return false;
+    struct salvage salvage = {.scheduler = scheduler, .item = item, .begun_ms = clock_mono_ms()};
+    salvage.split = inbox_split_new(arena, (Guts__V1__NodeReport *)item->body);
+    size_t count = inbox_split_count(salvage.split);
+    const struct batch one = {.items = item, .count = 1};
+    inbox_split_show(salvage.split, 0, 0);
+    if (!would_pass(&salvage))
+        return false;
+    find_culprits(&salvage, 0, count);
+    inbox_split_show(salvage.split, 0, count);
+    return scheduler->leads && run(scheduler, &one, err);
+}
+
+/* What cannot be stored, or not wholly, goes to the dead-letter queue. */
+static void bury(struct scheduler *scheduler, const struct inbox_item *item,
+                 const struct error *reason, struct arena *arena)
+{
+    struct error err;
+    log_fault(LOG_ERROR_LEVEL, "message_poisons_batch", reason);
+    bool is_salvaged = salvage_report(scheduler, item, arena, &err);
+    if (!scheduler->leads)
+        return;
+    if (!is_salvaged && item->message.type == MESSAGE_NODE_REPORT)
+        inbox_forgo_report(scheduler, (const Guts__V1__NodeReport *)item->body);
+    bus_reject(scheduler->bus, &item->message, reason);
+    metric_add(&gauge_dead, 1);
+}
+
 /* One message a transaction: only the culprit goes to the dead-letter queue. */
-static void replay(struct scheduler *scheduler, const struct batch *batch)
+static void replay(struct scheduler *scheduler, const struct batch *batch, struct arena *arena)
 {
     struct error err;
     for (size_t i = 0; i < batch->count && scheduler->leads; i++) {
@@ -201,9 +277,7 @@ static void replay(struct scheduler *scheduler, const struct batch *batch)
         if (run(scheduler, &one, &err)) {
             bus_ack(scheduler->bus, batch->items[i].message.tag);
         } else if (scheduler->leads) {
-            log_fault(LOG_ERROR_LEVEL, "message_poisons_batch", &err);
-            bus_reject(scheduler->bus, &batch->items[i].message, &err);
-            metric_add(&gauge_dead, 1);
+            bury(scheduler, &batch->items[i], &err, arena);
         }
     }
     if (batch->looks != 0 && scheduler->leads)
@@ -274,7 +348,7 @@ static void lead(struct scheduler *scheduler, int signal_fd)
         if (run(scheduler, &batch, &err))
             inbox_ack(scheduler, &inbox);
         else if (scheduler->leads)
-            replay(scheduler, &batch);
+            replay(scheduler, &batch, inbox.arena);
     }
     if (scheduler->leads && !scheduler->look_now && prune_is_due(scheduler, clock_mono_ms()))
         prune(scheduler);

@@ -65,6 +65,8 @@ struct node {
     bool is_told;       /* to declare everything, in this term */
     struct uuid looked; /* the last wish for a look into its conversion spaces that it answered */
     uint32_t parts;     /* of a full report under way that have come; 0: none is */
+    bool was_told;      /* is_told and parts when a transaction was committed last */
+    uint32_t parts_then;
     bool is_dirty, is_seen, is_listed, pools_changed;
     struct link heard_link; /* picture.heard, oldest first */
     struct link gained_link;

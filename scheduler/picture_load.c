@@ -115,7 +115,8 @@ static void take_over(struct picture *picture, const struct picture *old)
         if (node == NULL || !node->up)
             continue;
         picture_node_heard(picture, node, before->heard_ms);
-        node->is_told = before->is_told;
+        node->is_told = node->was_told = before->was_told;
+        node->parts = node->parts_then = before->parts_then;
         node->has_stale = before->has_stale;
     }
 }

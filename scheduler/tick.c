@@ -219,6 +219,8 @@ void tick_settle(struct tick *tick)
     for (size_t i = 0; i < tick->nodes.count; i++) {
         struct node *node = tick->nodes.items[i];
         node->is_dirty = node->is_seen = node->is_listed = node->pools_changed = false;
+        node->was_told = node->is_told;
+        node->parts_then = node->parts;
     }
     for (size_t i = 0; i < tick->pools.count; i++)
         tick->pools.items[i]->is_dirty = false;

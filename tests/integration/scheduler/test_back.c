@@ -170,6 +170,63 @@ static void a_full_report_of_which_a_part_was_lost_is_asked_for_again(void **sta
     assert_int_equal(world_number(&world, "SELECT attempt FROM ledger WHERE owner_id = ?", &id), 1);
 }
 
+/* A part of it that the database refuses costs what other parts tell neither a ledger nor a lease. */
+static void a_full_report_with_poison_in_it_keeps_its_other_copies(void **state)
+{
+    struct world_job *job;
+    struct uuid bad = begin_migration("rollback", &job), vm = world_vm(&world, "other", 1 << 30);
+    job->copy = "unwanted";
+    struct uuid good = world_migrate(&world, &vm, "rollback", false, "{}");
+    world_turn(&world, 1);
+    world_node_take(&one);
+    job = world_node_job(&one, &good);
+    assert_non_null(job);
+    job->copy = "disk-0";
+    size_t dead = bus_memory_dead_count(world.broker);
+    run_sql("ALTER TABLE ledger ADD CONSTRAINT unwanted CHECK (entry_key <> 'unwanted')");
+    execute("UPDATE leader SET batch = batch - 1");
+    rounds(2); /* asked for all, and told */
+    run_sql("ALTER TABLE ledger DROP CONSTRAINT unwanted");
+    assert_int_equal(bus_memory_dead_count(world.broker), dead + 1);
+    assert_int_equal(world_number(&world, "SELECT COUNT(*) FROM ledger", NULL), 1);
+    assert_int_equal(world_number(&world, "SELECT COUNT(*) FROM ledger WHERE owner_id = ?", &good),
+                     1);
+    assert_false(one.declare_again);
+    assert_int_equal(one.job_count, 2);
+    assert_true(world_node_job(&one, &good)->leased && world_node_job(&one, &bad)->leased);
+}
+
+static void parts_that_came_are_not_forgotten_with_one_that_holds_poison(void **state)
+{
+    struct uuid id = begin_and_lose("disk-0");
+    tell_part(1, false);
+    one.jobs[0].step = "unwanted";
+    run_sql("ALTER TABLE steps ADD CONSTRAINT unwanted CHECK (name <> 'unwanted')");
+    second_node(); /* whose report is in one batch with it */
+    tell_part(2, false);
+    tell_part(3, true);
+    run_sql("ALTER TABLE steps DROP CONSTRAINT unwanted");
+    assert_false(one.declare_again);
+    assert_int_equal(one.job_count, 0);
+    assert_int_equal(world_number(&world, "SELECT attempt FROM ledger WHERE owner_id = ?", &id), 1);
+}
+
+static void a_result_that_cannot_be_stored_has_failed(void **state)
+{
+    struct world_job *job;
+    struct uuid id = begin_migration("rollback", &job);
+    rounds(1);
+    world_node_intend(&one, job, "disk-0", LEDGER_INTENDED);
+    world_turn(&world, 1);
+    run_sql("ALTER TABLE migrations ADD CONSTRAINT unwanted CHECK (state <> 'VERIFIED')");
+    world_node_finish(&one, job, DONE, NULL);
+    rounds(3);
+    run_sql("ALTER TABLE migrations DROP CONSTRAINT unwanted");
+    assert_string_equal(world_text(&world, "SELECT fault_code FROM migrations WHERE id = ?", &id),
+                        "message_poison");
+    assert_string_equal(world_state(&world, &id), "ROLLING_BACK");
+}
+
 static void nothing_is_given_before_nodes_have_declared_and_no_number_twice(void **state)
 {
     struct world_job *job;
@@ -255,6 +312,9 @@ int main(void)
         TEST(a_lost_attempt_is_declared_before_it_is_fenced),
         TEST(a_full_report_may_come_in_parts),
         TEST(a_full_report_of_which_a_part_was_lost_is_asked_for_again),
+        TEST(a_full_report_with_poison_in_it_keeps_its_other_copies),
+        TEST(parts_that_came_are_not_forgotten_with_one_that_holds_poison),
+        TEST(a_result_that_cannot_be_stored_has_failed),
         TEST(nothing_is_given_before_nodes_have_declared_and_no_number_twice),
         TEST(what_a_lost_attempt_made_for_a_cancelled_migration_is_taken_back),
         TEST(a_result_waits_for_the_ledger_that_the_database_lost),

@@ -294,6 +294,10 @@ static void a_message_that_the_database_refuses_costs_only_itself(void **state)
     assert_int_equal(bus_memory_dead_count(world.broker), dead + 1);
     assert_int_equal(world_number(&world, "SELECT report_number FROM nodes WHERE id = ?", &two.id),
                      two.report);
+    world_node_take(&one);
+    assert_true(job->leased); /* the rest of it counts */
+    assert_int_equal(world_number(&world, "SELECT report_number FROM nodes WHERE id = ?", &one.id),
+                     one.report);
     job->step = NULL;
     rounds(1);
     assert_true(job->leased);
