@@ -41,23 +41,25 @@ static bool accept_entry(struct run *run, const struct ledger_entry *entry,
     return run->source_driver->accept(run->source, entry, ret_state, err);
 }
 
-/* Our token must still be the current one; then the deed; then its outcome. */
+/* Our token must still be the current one; then the deed; then its outcome. What could not be undone is an
+ * error that only a rollback clears; what could not be accepted stands as it stood. */
 static bool settle_one(struct run *run, const struct ledger_entry *entry, undo_function *deed,
                        struct error *err)
 {
     enum ledger_state state = LEDGER_ERROR;
     struct ledger_entry claimed = *entry;
+    enum ledger_state failed = deed == undo ? LEDGER_ERROR : claimed.state;
     struct error settled;
     if (!work_claim(run->work, &claimed, err) || !work_fence(run->work, err))
         return false;
     bool done = deed(run, &claimed, &state, err);
     crashpoint("after_deed", claimed.kind);
     if (done)
-        return work_settle(run->work, &claimed, state, claimed.detail, err);
+        return work_settle(run->work, &claimed, state, "", err); /* no longer what failed before */
     if (err->fault == &FAULT_FENCED || err->fault == &FAULT_CANCELLED)
         return false;
     work_note(run->work, "%s \"%s\": %s", claimed.kind, claimed.key, err->text);
-    if (!work_settle(run->work, &claimed, LEDGER_ERROR, err->text, &settled))
+    if (!work_settle(run->work, &claimed, failed, err->text, &settled))
         *err = settled;
     return false;
 }

@@ -103,8 +103,11 @@ static bool make(struct openstack *self, const struct openstack_deed *deed, cons
     for (unsigned i = 1;; i++) {
         if (!work_fence(self->work, err))
             return false;
-        if (deed->make(self, deed->key, deed->context, ret_id, err))
-            return true;
+        if (deed->make(self, deed->key, deed->context, ret_id, err)) {
+            if ((*ret_id)[0] != '\0')
+                return true;
+            error_set(err, &FAULT_UNCERTAIN, "the answer has no id");
+        }
         if (err->fault != &FAULT_UNCERTAIN || i == TRIES_MOST)
             return false;
         struct error why = *err;

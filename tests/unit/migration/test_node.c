@@ -157,6 +157,29 @@ static void a_rollback_that_fails_at_the_destination_leaves_the_source_off(void 
     assert_int_equal(play_entry_of(play, "power")->state, LEDGER_MADE);
 }
 
+/* What was not accepted yet must not look like what could not be taken back: it would be removed. */
+static void a_cleanup_that_fails_leaves_the_ledger_as_it_was(void **state)
+{
+    struct play *play = *state;
+    play_assign(play, &(struct wish){.kind = JOB_MIGRATE});
+    AWAIT(play, play->finishes == 1);
+    play_control(play, "[{\"deed\": \"accept\", \"fault\": \"unavailable\"}]");
+    play->job = uuid_new();
+    play_assign(play, &(struct wish){.kind = JOB_CLEANUP, .attempt = 2});
+    AWAIT(play, play->finishes == 2);
+    assert_string_equal(play->fault, FAULT_UNAVAILABLE.code);
+    for (size_t i = 0; i < play->ledger_count; i++)
+        assert_int_not_equal(play->ledger[i].state, LEDGER_ERROR);
+    assert_int_equal(play_entry_of(play, "server")->state, LEDGER_MADE);
+    play_control(play, "[]");
+    play->job = uuid_new();
+    play_assign(play, &(struct wish){.kind = JOB_CLEANUP, .attempt = 3});
+    AWAIT(play, play->finishes == 3);
+    assert_string_equal(play->fault_text, "");
+    assert_int_equal(play_entry_of(play, "server")->state, LEDGER_KEPT);
+    assert_string_equal(play_entry_of(play, "server")->detail, "");
+}
+
 static void a_cleanup_keeps_the_server_and_drops_the_snapshot(void **state)
 {
     struct play *play = *state;
@@ -326,6 +349,7 @@ int main(int argc, char **argv)
         TEST(a_running_vm_is_refused_unless_it_may_be_stopped),
         TEST(a_rollback_takes_all_back_and_starts_the_vm_last),
         TEST(a_rollback_that_fails_at_the_destination_leaves_the_source_off),
+        TEST(a_cleanup_that_fails_leaves_the_ledger_as_it_was),
         TEST(a_cleanup_keeps_the_server_and_drops_the_snapshot),
         TEST(a_discovery_comes_in_pages_and_then_ends),
         TEST(a_fenced_ledger_write_ends_the_job_before_its_deed),
