@@ -152,7 +152,11 @@ static void add_address(struct openstack_choosing *choosing, struct openstack_ch
                        card->network->name);
         return;
     }
-    if (!choosing->question->options->outside_pools && !openstack_pools_hold(subnet, address))
+    if (openstack_subnet_reserves(subnet, address))
+        fault_list_add(choosing->faults, &FAULT_ADDRESS_OUTSIDE,
+                       "%s is no address of a card: it stands for subnet %s (%s)", address->text,
+                       subnet->name, subnet->cidr);
+    else if (!choosing->question->options->outside_pools && !openstack_pools_hold(subnet, address))
         fault_list_add(choosing->faults, &FAULT_ADDRESS_OUTSIDE,
                        "%s lies in no allocation pool of subnet %s (%s): see the option "
                        "outside_pools",

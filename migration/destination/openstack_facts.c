@@ -199,6 +199,20 @@ bool openstack_subnet_holds(const struct openstack_subnet *subnet,
            (rest == 0 || ((address->bytes[whole] ^ subnet->base.bytes[whole]) & mask) == 0);
 }
 
+bool openstack_subnet_reserves(const struct openstack_subnet *subnet,
+                               const struct openstack_address *address)
+{
+    bool first = true, last = true;
+    if (address->family != AF_INET || !openstack_subnet_holds(subnet, address))
+        return false;
+    for (unsigned bit = subnet->prefix; bit < 32; bit++) {
+        bool set = (address->bytes[bit / 8] & (0x80u >> bit % 8)) != 0;
+        first = first && !set;
+        last = last && set;
+    }
+    return first || (last && subnet->prefix < 31);
+}
+
 bool openstack_pools_hold(const struct openstack_subnet *subnet,
                           const struct openstack_address *address)
 {

@@ -100,9 +100,12 @@ bool openstack_facts_ask_room(struct openstack_session *session, struct openstac
 /* NULL: not told. */
 const struct openstack_quota *openstack_quota_find(const struct openstack_facts *facts,
                                                    const char *name);
-/* Whether the subnet's CIDR, or one of its pools, holds the address. */
+/* Whether the subnet's CIDR, or one of its pools, holds the address; whether it stands for the subnet itself, or
+ * for all in it, so that Neutron gives it to no port (neutron.ipam.utils.check_subnet_ip). */
 bool openstack_subnet_holds(const struct openstack_subnet *subnet,
                             const struct openstack_address *address);
+bool openstack_subnet_reserves(const struct openstack_subnet *subnet,
+                               const struct openstack_address *address);
 bool openstack_pools_hold(const struct openstack_subnet *subnet,
                           const struct openstack_address *address);
 

@@ -69,6 +69,13 @@ def test_an_address_outside_of_the_pools(platform, openstack):
         assert codes(platform, **given, outside_pools=True) == []
 
 
+@pytest.mark.parametrize("address", ["10.77.0.0", "10.77.0.255"])
+def test_an_address_that_stands_for_the_subnet_or_for_all_in_it(platform, openstack, address):
+    body = {"port": {"network_id": network_id(openstack), "fixed_ips": [{"ip_address": address}]}}
+    assert refused(openstack, "network", "/v2.0/ports", body) == 400
+    assert codes(platform, fixed_ips=[f"1={address}"], outside_pools=True) == ["address_outside"]
+
+
 def test_one_address_for_two_cards(platform, openstack):
     assert codes(platform, fixed_ips=["0=10.77.0.9", "1=10.77.0.9"]) == ["address_in_use"]
 

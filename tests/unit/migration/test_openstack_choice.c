@@ -205,6 +205,15 @@ static void an_address_in_no_pool_unless_that_is_wanted(void **state)
     assert_fault(world, &FAULT_ADDRESS_OUTSIDE, "no allocation pool");
 }
 
+static void the_address_that_stands_for_all_in_a_subnet(void **state)
+{
+    struct world *world = *state;
+    world_choose(world, "{" LAN ",\"fixed_ips\":[\"0=10.7.0.254\"],\"outside_pools\":true}");
+    assert_fine(world);
+    world_choose(world, "{" LAN ",\"fixed_ips\":[\"0=10.7.0.255\"],\"outside_pools\":true}");
+    assert_fault(world, &FAULT_ADDRESS_OUTSIDE, "stands for");
+}
+
 static void an_address_for_a_card_that_is_not_there(void **state)
 {
     world_choose(*state, "{" LAN ",\"fixed_ips\":[\"1=10.7.0.20\"]}");
@@ -460,6 +469,7 @@ int main(void)
         RULE(security_groups_where_there_is_no_port_security),
         RULE(an_address_in_no_subnet),
         RULE(an_address_in_no_pool_unless_that_is_wanted),
+        RULE(the_address_that_stands_for_all_in_a_subnet),
         RULE(an_address_for_a_card_that_is_not_there),
         RULE(an_address_in_use),
         RULE(one_address_for_two_cards),
