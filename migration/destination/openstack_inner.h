@@ -99,6 +99,17 @@ struct openstack_deed {
 bool openstack_do(struct openstack *self, const struct openstack_deed *deed, const char **ret_id,
                   struct error *err) MUST_CHECK;
 
+/* -- waiting (openstack_pace.c) ------------------------------------------------------------------------ */
+struct openstack_pace {
+    uint64_t from_ms, looked_ms; /* since when it is waited; the end of the last pause */
+};
+/* After so long, and a look that took so long. */
+uint64_t openstack_pause_ms(uint64_t waited_ms, uint64_t look_ms);
+void openstack_pace_begin(struct openstack_pace *pace);
+/* Between two looks. */
+bool openstack_pace_wait(struct openstack *self, struct openstack_pace *pace,
+                         struct error *err) MUST_CHECK;
+
 /* -- images (openstack_image.c; openstack_proof.c: disk_end) ----------------------------------------- */
 bool openstack_disk_begin(struct destination *destination, const struct destination_plan *plan,
                           size_t index, uint64_t size_bytes, struct destination_disk *ret_disk,

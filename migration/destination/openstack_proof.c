@@ -22,7 +22,9 @@ static bool await_active(struct openstack *self, const char *id, json_t **ret_im
                          struct error *err)
 {
     uint64_t until_ms = clock_mono_ms() + SETTLE_MOST_MS;
-    for (unsigned i = 0; clock_mono_ms() < until_ms; i++) {
+    struct openstack_pace pace;
+    openstack_pace_begin(&pace);
+    while (clock_mono_ms() < until_ms) {
         json_t *image = NULL;
         if (!openstack_image_get(self, id, &image, err))
             return false;
@@ -39,7 +41,7 @@ static bool await_active(struct openstack *self, const char *id, json_t **ret_im
             return false;
         }
         json_decref(image);
-        if (!work_wait_ms(self->work, i < 10 ? 200 : 2000, err))
+        if (!openstack_pace_wait(self, &pace, err))
             return false;
     }
     return error_set(err, &FAULT_TIMEOUT, "image %s did not become active", id);

@@ -10,7 +10,6 @@
 #include "migration/destination/openstack_inner.h"
 
 #define DELETE_MOST_MS (10u * 60 * 1000)
-#define LIST_EVERY_MS 300u
 #define LOOK_EVERY_MS 10000u
 
 static const char *text_of(const json_t *object, const char *name)
@@ -213,12 +212,12 @@ static bool is_listed(struct openstack *self, const char *id, const char *states
 
 /* Sleeps until it is worth while to look at the server itself: it has come to an end, or a while has passed. */
 static bool wait_for_end(struct openstack *self, const char *id, uint64_t until_ms,
-                         struct error *err)
+                         struct openstack_pace *pace, struct error *err)
 {
     uint64_t from_ms = clock_mono_ms(), now_ms = from_ms;
     bool is = false;
     while (!is && now_ms < until_ms && now_ms - from_ms < LOOK_EVERY_MS) {
-        if (!work_wait_ms(self->work, LIST_EVERY_MS, err) ||
+        if (!openstack_pace_wait(self, pace, err) ||
             !is_listed(self, id, "&status=ACTIVE&status=ERROR", &is, err))
             return false;
         now_ms = clock_mono_ms();
@@ -231,9 +230,11 @@ bool openstack_server_wait(struct openstack *self, const char *id, uint64_t time
 {
     uint64_t until_ms = clock_mono_ms() + timeout_ms;
     char status[32] = "";
+    struct openstack_pace pace;
+    openstack_pace_begin(&pace);
     do {
         json_t *server = NULL;
-        if (!wait_for_end(self, id, until_ms, err) || !server_get(self, id, &server, err))
+        if (!wait_for_end(self, id, until_ms, &pace, err) || !server_get(self, id, &server, err))
             return false;
         snprintf(status, sizeof(status), "%s", text_of(server, "status"));
         if (strcmp(status, "ACTIVE") == 0) {
@@ -266,6 +267,8 @@ bool openstack_server_delete(struct openstack *self, const char *id, bool *ret_f
     CLEANUP(xfreep) char *path = xasprintf("/servers/%s", id);
     uint64_t until_ms = clock_mono_ms() + DELETE_MOST_MS;
     bool asked = false, found, listed = false;
+    struct openstack_pace pace;
+    openstack_pace_begin(&pace);
     *ret_found = false;
     while (clock_mono_ms() < until_ms) {
         json_t *server = NULL;
@@ -273,7 +276,7 @@ bool openstack_server_delete(struct openstack *self, const char *id, bool *ret_f
         if (asked && !is_listed(self, id, "", &listed, err))
             return false;
         if (listed) {
-            if (!work_wait_ms(self->work, LIST_EVERY_MS, err))
+            if (!openstack_pace_wait(self, &pace, err))
                 return false;
             continue;
         }
@@ -290,7 +293,7 @@ bool openstack_server_delete(struct openstack *self, const char *id, bool *ret_f
             *err = why;
             return false;
         }
-        if (!work_wait_ms(self->work, 300, err))
+        if (!openstack_pace_wait(self, &pace, err))
             return false;
     }
     return error_set(err, &FAULT_TIMEOUT, "server %s was not deleted in time", id);

@@ -18,12 +18,35 @@ static const char *text_of(const json_t *object, const char *name)
     return text != NULL ? text : "";
 }
 
-/* One look at a port or volume; *ret_joined is false while it may still become what it should. */
+/* One look at a port or volume; *ret_facts, what the cloud says of it, is NULL while it may still become what it
+ * should. */
 typedef bool look(struct openstack *self, const char *id, const char *server_id, uint64_t waited_ms,
-                  bool *ret_joined, struct error *err);
+                  json_t **ret_facts, struct error *err);
+
+/* Cinder keeps of which image it made a volume, and that image's checksum. */
+static json_t *volume_facts(const json_t *volume, const char *id)
+{
+    const json_t *origin = json_object_get(volume, "volume_image_metadata");
+    json_t *facts = json_pack("{s:s, s:s, s:s, s:b}", "id", id, "status", text_of(volume, "status"),
+                              "type", text_of(volume, "volume_type"), "bootable",
+                              strcmp(text_of(volume, "bootable"), "true") == 0);
+    json_object_set(facts, "size_gib", json_object_get(volume, "size"));
+    json_object_set(facts, "image", json_object_get(origin, "image_id"));
+    json_object_set(facts, "image_md5", json_object_get(origin, "checksum"));
+    return facts;
+}
+
+static json_t *port_facts(const json_t *port, const char *id)
+{
+    json_t *facts = json_pack("{s:s, s:s, s:s}", "id", id, "status", text_of(port, "status"), "mac",
+                              text_of(port, "mac_address"));
+    json_object_set(facts, "network", json_object_get(port, "network_id"));
+    json_object_set(facts, "addresses", json_object_get(port, "fixed_ips"));
+    return facts;
+}
 
 static bool look_at_volume(struct openstack *self, const char *id, const char *server_id,
-                           uint64_t waited_ms, bool *ret_joined, struct error *err)
+                           uint64_t waited_ms, json_t **ret_facts, struct error *err)
 {
     CLEANUP(xfreep) char *path = xasprintf("/volumes/%s", id);
     json_t *volume = NULL;
@@ -32,8 +55,10 @@ static bool look_at_volume(struct openstack *self, const char *id, const char *s
     const json_t *attachments = json_object_get(volume, "attachments");
     const char *holder = text_of(json_array_get(attachments, 0), "server_id");
     bool used = strcmp(text_of(volume, "status"), "in-use") == 0;
-    *ret_joined = used && strcmp(holder, server_id) == 0;
-    bool good = !used || *ret_joined ||
+    bool joined = used && strcmp(holder, server_id) == 0;
+    if (joined)
+        *ret_facts = volume_facts(volume, id);
+    bool good = !used || joined ||
                 error_set(err, &FAULT_SERVER_FAILED, "volume %s is in use by %s", id, holder);
     json_decref(volume);
     return good;
@@ -43,7 +68,7 @@ static bool look_at_volume(struct openstack *self, const char *id, const char *s
  * Nova refuses to build one over a port that cannot be bound. Whether the network has plugged it is in its
  * status; drivers without an agent to tell leave that at DOWN, which is borne with after a while, and told. */
 static bool look_at_port(struct openstack *self, const char *id, const char *server_id,
-                         uint64_t waited_ms, bool *ret_joined, struct error *err)
+                         uint64_t waited_ms, json_t **ret_facts, struct error *err)
 {
     CLEANUP(xfreep) char *path = xasprintf("/ports/%s", id);
     json_t *port = NULL;
@@ -53,8 +78,9 @@ static bool look_at_port(struct openstack *self, const char *id, const char *ser
     bool joined =
         strcmp(text_of(port, "device_id"), server_id) == 0 && strcmp(type, "unbound") != 0;
     bool up = strcmp(status, "ACTIVE") == 0, waits = waited_ms < PORT_UP_MOST_MS;
-    *ret_joined = joined && (up || !waits);
     bool good = strcmp(type, "binding_failed") != 0 && strcmp(status, "ERROR") != 0;
+    if (good && joined && (up || !waits))
+        *ret_facts = port_facts(port, id);
     if (!good)
         error_set(err, &FAULT_SERVER_FAILED, "port %s cannot be bound (status \"%s\")", id, status);
     else if (joined && !up && !waits)
@@ -64,16 +90,18 @@ static bool look_at_port(struct openstack *self, const char *id, const char *ser
 }
 
 static bool await(struct openstack *self, const char *id, const char *server_id, look *at,
-                  struct error *err)
+                  json_t *ret_list, struct error *err)
 {
     uint64_t from_ms = clock_mono_ms(), waited_ms = 0;
+    struct openstack_pace pace;
+    openstack_pace_begin(&pace);
     do {
-        bool joined = false;
-        if (!at(self, id, server_id, waited_ms, &joined, err))
+        json_t *facts = NULL;
+        if (!at(self, id, server_id, waited_ms, &facts, err))
             return false;
-        if (joined)
-            return true;
-        if (!work_wait_ms(self->work, waited_ms < 5000 ? 200 : 1000, err))
+        if (facts != NULL)
+            return json_array_append_new(ret_list, facts) == 0;
+        if (!openstack_pace_wait(self, &pace, err))
             return false;
         waited_ms = clock_mono_ms() - from_ms;
     } while (waited_ms < JOINED_MOST_MS);
@@ -91,9 +119,8 @@ static bool await_all(struct openstack *self, const char *kind, const char *serv
             entry->state != LEDGER_MADE || !openstack_key_parse(entry->key, &key) ||
             key.attempt != work_token(self->work)->attempt)
             continue;
-        if (!await(self, entry->external_id, server_id, at, err))
+        if (!await(self, entry->external_id, server_id, at, ret_list, err))
             return error_prefix(err, "%s \"%s\"", kind, entry->key);
-        json_array_append_new(ret_list, json_string(entry->external_id));
     }
     return true;
 }

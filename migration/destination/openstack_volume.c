@@ -11,7 +11,6 @@
 #define MAKE_MOST_MS (2u * 60 * 60 * 1000) /* Cinder copies and converts the image meanwhile */
 #define DELETE_MOST_MS (10u * 60 * 1000)
 #define USED_MOST_MS (15u * 1000) /* its server went before, or stays */
-#define POLL_MS 1000u
 
 static const char *text_of(const json_t *object, const char *name)
 {
@@ -159,6 +158,18 @@ static bool set_bootable(struct openstack *self, const struct openstack_volume_p
     return good;
 }
 
+/* Cinder copies its own cached volumes of images, and keeps of which. */
+static bool check_origin(const struct openstack_volume_plan *plan, const json_t *volume,
+                         struct error *err)
+{
+    const char *origin = text_of(json_object_get(volume, "volume_image_metadata"), "image_id");
+    if (plan->image_id == NULL || origin[0] == '\0' || strcmp(origin, plan->image_id) == 0)
+        return true;
+    return error_set(err, &FAULT_DESTINATION_REFUSED,
+                     "volume %s was made of image %.64s instead of %s", plan->id, origin,
+                     plan->image_id);
+}
+
 static bool is_working(const char *status)
 {
     static const char *const words[] = {"creating", "downloading", "uploading",  "attaching",
@@ -174,7 +185,9 @@ bool openstack_volume_wait(struct openstack *self, const struct openstack_volume
                            struct error *err)
 {
     uint64_t until_ms = clock_mono_ms() + MAKE_MOST_MS;
-    for (unsigned i = 0; clock_mono_ms() < until_ms; i++) {
+    struct openstack_pace pace;
+    openstack_pace_begin(&pace);
+    while (clock_mono_ms() < until_ms) {
         json_t *volume = NULL;
         char status[32];
         if (!volume_get(self, plan->id, &volume, err))
@@ -182,13 +195,14 @@ bool openstack_volume_wait(struct openstack *self, const struct openstack_volume
         snprintf(status, sizeof(status), "%s", text_of(volume, "status"));
         bool used = strcmp(status, "in-use") == 0; /* by an earlier run's server */
         bool done = used || strcmp(status, "available") == 0;
-        bool good = !done || used || set_bootable(self, plan, volume, err);
+        bool good = !done || (check_origin(plan, volume, err) &&
+                              (used || set_bootable(self, plan, volume, err)));
         json_decref(volume);
         if (done || !good)
             return good;
         if (!is_working(status))
             return fail(self, plan->id, status, err);
-        if (!work_wait_ms(self->work, i < 10 ? 300 : POLL_MS, err))
+        if (!openstack_pace_wait(self, &pace, err))
             return false;
     }
     return error_set(err, &FAULT_TIMEOUT, "volume %s was not made in time", plan->id);
@@ -203,7 +217,9 @@ bool openstack_volume_delete(struct openstack *self, const char *id, bool *ret_f
     CLEANUP(xfreep) char *path = xasprintf("/volumes/%s", id);
     uint64_t from_ms = clock_mono_ms();
     struct error why = {0};
+    struct openstack_pace pace;
     bool used = false;
+    openstack_pace_begin(&pace);
     *ret_found = false;
     while (clock_mono_ms() - from_ms < (used ? USED_MOST_MS : DELETE_MOST_MS)) {
         json_t *volume = NULL;
@@ -222,7 +238,7 @@ bool openstack_volume_delete(struct openstack *self, const char *id, bool *ret_f
             if (why.fault != &FAULT_INVALID && why.fault != &FAULT_CONFLICT)
                 return false;
         }
-        if (!work_wait_ms(self->work, 500, err))
+        if (!openstack_pace_wait(self, &pace, err))
             return false;
     }
     if (used || why.fault == NULL)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The main job to a real OpenStack: machines become servers, with nothing left when they go back."""
+import base64
 import hashlib
+import time
 
 import pytest
 
@@ -43,6 +45,10 @@ def test_two_disks_and_two_cards_arrive_in_order_and_go_back(platform, boot_from
         platform.check_volume(platform.originals[name][number], volume)
         assert volume["status"] == "in-use" and volume["metadata"]["guts_migration"] == done["id"]
         assert not volume["attachments"][0].get("delete_on_termination")
+    told = done["evidence"]["server"]["volumes"]  # each made of the image whose hash was compared
+    assert [(one["id"], one["image"]) for one in told] == [
+        (volume["id"], image["image"])
+        for volume, image in zip(volumes, done["evidence"]["transport"][first:])]
     if boot_from == "image":
         info = platform.check_image(platform.originals[name][0], server["image"]["id"])
         file = platform.openstack.image_file(info["id"])
@@ -104,22 +110,55 @@ def wait_gone(openstack, server):
     wait_until("the server is gone", 60, lambda: server not in openstack.inventory()["servers"], 0.5)
 
 
-def test_what_the_user_says_stands_on_the_server(platform):
+@pytest.fixture(scope="module")
+def wardrobe(cloud_platform, _openstack_session):
+    """A volume type and a keypair by the name "tweed", which the catalogue knows."""
+    openstack = _openstack_session
+    kind = openstack.call("POST", "volume", "/types", {"volume_type": {"name": "tweed"}}, openstack.root)
+    openstack.call("POST", "compute", "/os-keypairs", {"keypair": {"name": "tweed"}},
+                   headers={"X-OpenStack-Nova-API-Version": "2.1"})
+    cloud_platform.refresh("destinations", "cloud")
+    yield "tweed"
+    openstack.call("DELETE", "compute", "/os-keypairs/tweed")
+    openstack.call("DELETE", "volume", f"/types/{kind['volume_type']['id']}", cloud=openstack.root)
+
+
+def test_what_the_user_says_stands_on_the_server(platform, wardrobe):
     openstack = platform.openstack
-    name = platform.machine("dressed", firmware="efi")
+    name = platform.machine("dressed", firmware="efi", disks=2)
     before = platform.openstack.inventory()
     done = platform.move(name, options={
         "user_data": "#cloud-config\n", "metadata": ["team=blue", "cost=7"], "config_drive": True,
-        "availability_zone": "nova", "security_groups": ["default"]})
+        "availability_zone": "nova", "security_groups": ["default"], "keypair": wardrobe,
+        "volume_types": [f"1={wardrobe}"]})
     assert done["state"] == "VERIFIED", done
     server = platform.server(name)
     assert server["metadata"]["team"] == "blue" and server["metadata"]["cost"] == "7"
     assert server["OS-EXT-AZ:availability_zone"] == "nova" and server["config_drive"]
-    volume = platform.volumes(server)[0]
-    assert volume["volume_image_metadata"]["hw_firmware_type"] == "uefi"
+    assert server["key_name"] == wardrobe
+    assert base64.b64decode(server["OS-EXT-SRV-ATTR:user_data"]) == b"#cloud-config\n"
+    volumes = platform.volumes(server)
+    assert [one["volume_type"] for one in volumes] == ["__DEFAULT__", wardrobe]
+    assert volumes[0]["volume_image_metadata"]["hw_firmware_type"] == "uefi"
     default = openstack.get("network", "/v2.0/security-groups?name=default&project_id="
                             + openstack.project(openstack.cloud))["security_groups"][0]["id"]
     assert platform.ports(server)[0]["security_groups"] == [default]
+    platform.act(done["id"], "rollback", "ROLLED_BACK")
+    platform.wait_inventory(before)
+
+
+def test_an_application_credential_is_enough(platform):
+    openstack = platform.openstack
+    token, body = openstack.new_token(openstack.cloud)
+    made = openstack.call("POST", "identity", f"/users/{body['user']['id']}/application_credentials",
+                          {"application_credential": {"name": f"mover-{time.time()}"}},
+                          headers={"X-Auth-Token": token})["application_credential"]
+    platform.add("destinations", "by-credential", "openstack", auth_url=openstack.auth_url,
+                 region_name=openstack.region, application_credential_id=made["id"],
+                 application_credential_secret=made["secret"])
+    name, before = platform.machine("credited"), openstack.inventory()
+    done = platform.move(name, destination="by-credential")
+    assert done["state"] == "VERIFIED", done
     platform.act(done["id"], "rollback", "ROLLED_BACK")
     platform.wait_inventory(before)
 
