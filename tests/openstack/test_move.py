@@ -24,9 +24,28 @@ def check_cards(platform, server, networks):
         assert port["network_id"] == named[0]["id"]
 
 
+UUID = ("56 4d 8a 01 02 03 04 05-80 06 07 08 09 0a 0b 0c", "564d8a01-0203-0405-8006-0708090a0b0c")
+
+
+def give_uuid(platform, name):
+    with open(platform.machines / name / f"{name}.vmx", "a", encoding="utf-8") as file:
+        file.write(f'uuid.bios = "{UUID[0]}"\n')
+    platform.refresh("sources", "workstations")
+
+
+def check_marks(platform, done, server, *things):
+    """Everything says which migration made it, and of which machine."""
+    for one in (server["metadata"], *things):
+        assert (one["guts_migration"], one["guts_source_uuid"]) == (done["id"], UUID[1]), one
+        assert one["guts_source_name"] == done["vm_name"] and one["guts_source_key"], one
+    for port in platform.ports(server):
+        assert done["id"] in port["description"] and UUID[1] in port["description"], port
+
+
 @pytest.mark.parametrize("boot_from", ["volume", "image"])
 def test_two_disks_and_two_cards_arrive_in_order_and_go_back(platform, boot_from):
     name = platform.machine(f"pair-{boot_from}", disks=2, macs=MACS)
+    give_uuid(platform, name)
     before = platform.openstack.inventory()
     done = platform.move(name, options={
         "network_map": ["nat=green"], "boot_from": boot_from, "flavor": "g.small",
@@ -45,12 +64,14 @@ def test_two_disks_and_two_cards_arrive_in_order_and_go_back(platform, boot_from
         platform.check_volume(platform.originals[name][number], volume)
         assert volume["status"] == "in-use" and volume["metadata"]["guts_migration"] == done["id"]
         assert not volume["attachments"][0].get("delete_on_termination")
+    check_marks(platform, done, server, *[one["metadata"] for one in volumes])
     told = done["evidence"]["server"]["volumes"]  # each made of the image whose hash was compared
     assert [(one["id"], one["image"]) for one in told] == [
         (volume["id"], image["image"])
         for volume, image in zip(volumes, done["evidence"]["transport"][first:])]
     if boot_from == "image":
         info = platform.check_image(platform.originals[name][0], server["image"]["id"])
+        check_marks(platform, done, server, info)
         file = platform.openstack.image_file(info["id"])
         assert info["os_hash_value"] == hashlib.sha512(file.read_bytes()).hexdigest()
     else:

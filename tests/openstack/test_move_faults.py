@@ -144,9 +144,11 @@ class Vandal(threading.Thread):
 def move_and_damage(platform, name, before, images):
     vandal = Vandal(platform, before, images)
     vandal.start()
-    done = platform.move(name, 240)
-    vandal.ended = True
-    vandal.join(10)
+    try:
+        done = platform.move(name, 240)
+    finally:
+        vandal.ended = True  # not in the tests behind this one
+        vandal.join(10)
     return done, len(vandal.damaged)
 
 
@@ -162,9 +164,11 @@ def test_an_image_that_is_damaged_each_time_is_taken_back(platform, large):
     before, source = platform.openstack.inventory(), platform.source_facts(large)
     platform.daemons["scheduler"].stop()
     platform.start_scheduler(retries_most=0)
-    done, damaged = move_and_damage(platform, large, before, 100)
-    platform.daemons["scheduler"].stop()
-    platform.start_scheduler()
+    try:
+        done, damaged = move_and_damage(platform, large, before, 100)
+    finally:
+        platform.daemons["scheduler"].stop()
+        platform.start_scheduler()
     assert damaged == 1, "an upload was over before it could be damaged"
     assert done["state"] == "ROLLED_BACK" and done["fault"]["code"] == "digest_mismatch", done
     platform.wait_inventory(before)

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Servers of one project move cold to another one, and go back."""
-import filecmp
 import os
 
 import pytest
 
 from guts_platform import wait_until
+from machines import identical
 
 MACS = ("fa:16:3e:77:00:01", "fa:16:3e:77:00:02")
 MIB = 1 << 20
@@ -50,15 +50,21 @@ def make_volume(openstack, name, gib, properties=None):
     return volume
 
 
-def make_server(openstack, name, macs=MACS):
-    volumes = [make_volume(openstack, f"{name}-root", 1, {"hw_firmware_type": "uefi",
-                                                          "os_distro": "debian"}),
-               make_volume(openstack, f"{name}-data", 1)]
+def make_ports(openstack, name, macs):
+    """Ids, in the order of the cards."""
     ports = []
     for mac, network in zip(macs, ("blue", "green")):
         found = openstack.get("network", f"/v2.0/networks?name={network}")["networks"][0]["id"]
         ports.append(openstack.call("POST", "network", "/v2.0/ports", {"port": {
             "network_id": found, "mac_address": mac, "name": name}})["port"]["id"])
+    return ports
+
+
+def make_server(openstack, name):
+    volumes = [make_volume(openstack, f"{name}-root", 1, {"hw_firmware_type": "uefi",
+                                                          "os_distro": "debian"}),
+               make_volume(openstack, f"{name}-data", 1)]
+    ports = make_ports(openstack, name, MACS)
     flavors = openstack.get("compute", "/flavors")["flavors"]
     server = openstack.call("POST", "compute", "/servers", {"server": {
         "name": name, "flavorRef": next(one["id"] for one in flavors if one["name"] == "g.tiny"),
@@ -81,13 +87,19 @@ def remove_server(openstack, server, volumes, ports):
         openstack.call("DELETE", "volume", f"/volumes/{volume}?cascade=true")
 
 
-@pytest.fixture
-def server(platform, openstack):
+@pytest.fixture(scope="module")
+def wanderer(platform, _openstack_session):
     """(id, volumes) of a running server with two disks and two cards, which the source knows."""
-    made = make_server(openstack, "wanderer")
+    made = make_server(_openstack_session, "wanderer")
     platform.refresh("sources", "clouds")
     yield made[:2]
-    remove_server(openstack, *made)
+    remove_server(_openstack_session, *made)
+
+
+@pytest.fixture
+def server(wanderer, openstack):
+    """As `wanderer`, with a cloud that is well."""
+    return wanderer
 
 
 def of_other(openstack, name):
@@ -114,6 +126,21 @@ def test_a_running_server_is_refused_unless_it_may_be_stopped(platform, openstac
     assert openstack.inventory() == before
 
 
+def test_a_paused_server_is_refused(platform, openstack, server):
+    path = f"/servers/{server[0]}"
+    openstack.call("POST", "compute", f"{path}/action", {"pause": None})
+    wait_status(openstack, path, "server", "PAUSED")
+    before = openstack.inventory()
+    try:
+        done = platform.move("wanderer", destination="others",
+                             options={"network": "theirs", "stop_source": True})
+        assert done["state"] == "ROLLED_BACK" and done["fault"]["code"] == "vm_suspended", done
+        assert openstack.inventory() == before
+    finally:
+        openstack.call("POST", "compute", f"{path}/action", {"unpause": None})
+        wait_status(openstack, path, "server", "ACTIVE")
+
+
 def test_it_moves_to_another_project_byte_for_byte_and_back(platform, openstack, server):
     before = openstack.inventory()
     done = platform.move("wanderer", 300, destination="others",
@@ -125,7 +152,9 @@ def test_it_moves_to_another_project_byte_for_byte_and_back(platform, openstack,
                              openstack.stranger)["volumeAttachments"]
     copies = [one["volumeId"] for one in sorted(attached, key=lambda one: one["device"])]
     for original, copy in zip(server[1], copies, strict=True):
-        assert filecmp.cmp(openstack.volume_file(original), openstack.volume_file(copy), False)
+        files = openstack.volume_file(original), openstack.volume_file(copy)
+        same, words = identical(*files, "raw")
+        assert same and files[0].stat().st_size == files[1].stat().st_size, words
     ports = openstack.get("network", f"/v2.0/ports?device_id={made['id']}",
                           openstack.stranger)["ports"]
     assert {one["mac_address"] for one in ports} == set(MACS)
@@ -138,3 +167,23 @@ def test_it_moves_to_another_project_byte_for_byte_and_back(platform, openstack,
     platform.act(done["id"], "rollback", "ROLLED_BACK")
     platform.wait_inventory(before)
     assert not openstack.get("compute", f"/servers/{server[0]}/metadata")["metadata"]
+
+
+@pytest.mark.parametrize("step", ["preflight", "stop", "export", "copy", "check", "deploy", "verify"])
+def test_a_cancel_in_each_step_leaves_it_running_as_it_was(platform, openstack, server, step):
+    """No snapshot, volume or image stays of it, and its disks are untouched."""
+    before, disks = openstack.inventory(), facts_of(openstack, server[1])
+    migration = platform.begin_move("wanderer", destination="others",
+                                    options={"network": "theirs", "stop_source": True})
+    ledger = platform.cancel(migration, step, 240)["ledger"]
+    platform.wait_inventory(before, 120)
+    found = openstack.get("compute", f"/servers/{server[0]}")["server"]
+    assert (found["status"], found["metadata"]) == ("ACTIVE", {})
+    assert facts_of(openstack, server[1]) == disks
+    assert all(one["state"] in ("undone", "not_found") for one in ledger), ledger
+
+
+def facts_of(openstack, volumes):
+    """What changes when somebody writes into them."""
+    found = [openstack.volume_file(one).stat() for one in volumes]
+    return [(one.st_ino, one.st_size, one.st_mtime_ns) for one in found]
