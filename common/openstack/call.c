@@ -77,8 +77,11 @@ static void set_headers(struct headers *headers, const struct openstack_call *ca
 static bool send_once(struct calling *calling, struct error *err)
 {
     const struct openstack_call *call = calling->call;
+    const struct openstack_settings *settings = &calling->session->settings;
     const char *token;
-    if (!openstack_token(calling->session, 0, &token, err))
+    if (!openstack_token(calling->session, 0, &token, err) ||
+        (!is_safe(call->method) && settings->may_change != NULL &&
+         !settings->may_change(settings->may_change_context, err)))
         return false;
     struct headers *headers = xcalloc(1, sizeof(*headers));
     set_headers(headers, call, token);

@@ -33,6 +33,10 @@ struct openstack_settings {
     /* Asked at least once a second while something is waited for; false ends it with err. */
     bool (*go_on)(void *context, struct error *err);
     void *go_on_context;
+    /* Asked right before each sending of a call that changes something, for it may be sent again long
+     * after its caller asked whether it may; false ends it with err. NULL: it may. */
+    bool (*may_change)(void *context, struct error *err);
+    void *may_change_context;
     uint64_t call_timeout_ms;  /* of one call; 0: 60 s */
     uint64_t retry_timeout_ms; /* all waits of one call together; 0: 120 s */
 };

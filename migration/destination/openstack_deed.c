@@ -141,6 +141,8 @@ bool openstack_remove(struct openstack *self, const char *service, const char *p
 {
     struct openstack_call call = {.method = "DELETE", .service = service, .path = path};
     *ret_found = true;
+    if (!work_fence(self->work, err))
+        return false;
     if (openstack_call(self->session, &call, NULL, err))
         return true;
     if (err->fault != &FAULT_NOT_FOUND)

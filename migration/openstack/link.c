@@ -133,6 +133,12 @@ static bool go_on(void *context, struct error *err)
     return work_go_on(link->work, err);
 }
 
+static bool may_change(void *context, struct error *err)
+{
+    struct link *link = context;
+    return work_fence(link->work, err);
+}
+
 /* -- life ----------------------------------------------------------------------------------------------- */
 
 static bool log_in(struct link *link, enum end end, struct error *err)
@@ -163,6 +169,8 @@ bool link_open(struct work *work, const struct settings *settings, enum end end,
         .allow_context = link,
         .go_on = go_on,
         .go_on_context = link,
+        .may_change = may_change,
+        .may_change_context = link,
     };
     if (!take_cloud(link, settings, err) || !openstack_open(&session, &link->session, err) ||
         !log_in(link, end, err)) {

@@ -33,8 +33,11 @@ static bool post(struct openstack_source *self, const char *id, const char *rest
     return good;
 }
 
+/* Whose mark a server carries. */
+enum stopped_by { BY_NOBODY, BY_US, BY_ANOTHER };
+
 static bool read_status(struct openstack_source *self, const char *id, char ret_status[32],
-                        bool *ret_ours, struct error *err)
+                        enum stopped_by *ret_by, struct error *err)
 {
     json_t *server;
     if (!openstack_source_server(self, id, &server, err))
@@ -43,7 +46,9 @@ static bool read_status(struct openstack_source *self, const char *id, char ret_
     const char *by =
         json_string_value(json_object_get(json_object_get(server, "metadata"), POWER_KEY));
     snprintf(ret_status, 32, "%s", status != NULL ? status : "");
-    *ret_ours = by != NULL && strcmp(by, UUID_TEXT(work_owner(self->work))) == 0;
+    *ret_by = by == NULL || by[0] == '\0'                          ? BY_NOBODY
+              : strcmp(by, UUID_TEXT(work_owner(self->work))) == 0 ? BY_US
+                                                                   : BY_ANOTHER;
     json_decref(server);
     return true;
 }
@@ -52,9 +57,9 @@ static bool wait_for(struct openstack_source *self, const char *id, const char *
                      uint64_t timeout_ms, struct error *err)
 {
     char status[32] = "";
-    bool ours;
+    enum stopped_by by;
     for (uint64_t waited = 0; waited <= timeout_ms; waited += POLL_MS) {
-        if (!read_status(self, id, status, &ours, err))
+        if (!read_status(self, id, status, &by, err))
             return false;
         if (strcmp(status, wanted) == 0)
             return true;
@@ -72,7 +77,7 @@ static bool ask(struct openstack_source *self, const char *id, const char *actio
                 const char *wanted, bool *ret_asked, struct error *err)
 {
     char status[32];
-    bool ours;
+    enum stopped_by by;
     *ret_asked = true;
     if (post(self, id, "/action", json_pack("{s:n}", action), err) ||
         err->fault == &FAULT_UNCERTAIN)
@@ -84,7 +89,7 @@ static bool ask(struct openstack_source *self, const char *id, const char *actio
         return false;
     }
     struct error why = *err;
-    if (!read_status(self, id, status, &ours, err))
+    if (!read_status(self, id, status, &by, err))
         return false;
     *err = why;
     *ret_asked = strcmp(status, wanted) == 0;
@@ -147,45 +152,54 @@ static bool was_on(const struct ledger_entry *entry)
 
 static bool start(struct openstack_source *self, const char *id, struct error *err)
 {
-    return act(self, id, "os-start", "ACTIVE", err) &&
+    return work_fence(self->work, err) && act(self, id, "os-start", "ACTIVE", err) &&
            wait_for(self, id, "ACTIVE", START_TIMEOUT_MS, err);
 }
 
 /* A stop that is still under way has the mark already: it is waited for, so that the start comes last. */
+static bool await_stop(struct openstack_source *self, const char *id, struct error *err)
+{
+    struct error ignored;
+    return wait_for(self, id, "SHUTOFF", 5 * POLL_MS, &ignored) || work_go_on(self->work, err);
+}
+
+/* The mark comes before the stop, so that one which was only intended and has none never came. Where it did,
+ * somebody may have cleared the metadata since: as long as this migration is open no other one stops it. */
+static bool is_ours(const struct ledger_entry *entry, enum stopped_by by)
+{
+    return by == BY_US || (by == BY_NOBODY && entry->state != LEDGER_INTENDED);
+}
+
 bool openstack_power_undo(struct openstack_source *self, const struct ledger_entry *entry,
                           enum ledger_state *ret_state, struct error *err)
 {
     char status[32];
-    bool ours;
-    if (!read_status(self, entry->key, status, &ours, err)) {
+    enum stopped_by by;
+    if (!read_status(self, entry->key, status, &by, err)) {
         *ret_state = LEDGER_NOT_FOUND;
         return err->fault == &FAULT_NOT_FOUND;
     }
-    if (ours && was_on(entry) && strcmp(status, "ACTIVE") == 0) {
-        struct error ignored;
-        if (!wait_for(self, entry->key, "SHUTOFF", 5 * POLL_MS, &ignored) &&
-            !work_go_on(self->work, err))
-            return false;
-        if (!read_status(self, entry->key, status, &ours, err))
-            return false;
-    }
-    if (ours && was_on(entry) && strcmp(status, "ACTIVE") != 0 && !start(self, entry->key, err))
+    if (by == BY_US && was_on(entry) && strcmp(status, "ACTIVE") == 0 &&
+        (!await_stop(self, entry->key, err) || !read_status(self, entry->key, status, &by, err)))
+        return false;
+    if (is_ours(entry, by) && was_on(entry) && strcmp(status, "ACTIVE") != 0 &&
+        !start(self, entry->key, err))
         return false;
     *ret_state = LEDGER_UNDONE;
-    return !ours || drop_mark(self, entry->key, err);
+    return by != BY_US || (work_fence(self->work, err) && drop_mark(self, entry->key, err));
 }
 
 bool openstack_power_settle(struct openstack_source *self, const struct ledger_entry *entry,
                             bool *ret_mended, struct error *err)
 {
     char status[32];
-    bool ours = false;
+    enum stopped_by by = BY_NOBODY;
     enum ledger_state state;
     *ret_mended = false;
-    if (!read_status(self, entry->key, status, &ours, err))
+    if (!read_status(self, entry->key, status, &by, err))
         return err->fault == &FAULT_NOT_FOUND;
-    *ret_mended = ours;
-    return !ours || openstack_power_undo(self, entry, &state, err);
+    *ret_mended = by == BY_US;
+    return by != BY_US || openstack_power_undo(self, entry, &state, err);
 }
 
 bool openstack_power_accept(struct openstack_source *self, const struct ledger_entry *entry,

@@ -235,6 +235,8 @@ static bool delete_thing(struct openstack_source *self, const struct kind *kind,
     bool found = false, asked = false;
     struct error last = {0};
     for (uint64_t waited = 0; waited <= DELETE_TIMEOUT_MS; waited += POLL_MS) {
+        if (!asked && !work_fence(self->work, err))
+            return false;
         if (!asked && request_delete(self, kind, id, &found, &last)) {
             asked = true;
             if (waited == 0 || !found)

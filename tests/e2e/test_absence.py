@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Broker or database away for much longer than lease and takeover: no copy stops, none is taken over. The
-standard times (a takeover of 150 s) and an absence of ten minutes are shortened alike."""
+standard times (a takeover of 190 s) and an absence of ten minutes are shortened alike."""
 import time
 
 import pytest

@@ -210,6 +210,32 @@ static void what_another_migration_stopped_is_left_alone(void **state)
     assert_false(mended);
 }
 
+static void a_server_whose_mark_was_cleared_is_started_again(void **state)
+{
+    struct error err = {0};
+    enum ledger_state ended;
+    bool mended = true;
+    const struct ledger_entry *entry = stop();
+    nova.mark[0] = '\0';
+    assert_true(openstack_power_settle(self, entry, &mended, &err));
+    assert_false(mended); /* that may be another's, whose result was accepted */
+    assert_true(openstack_power_undo(self, entry, &ended, &err));
+    assert_int_equal(ended, LEDGER_UNDONE);
+    assert_string_equal(nova.status, "ACTIVE");
+}
+
+static void without_a_lease_nothing_is_started(void **state)
+{
+    struct error err = {0};
+    enum ledger_state ended;
+    const struct ledger_entry *entry = stop();
+    fake_work_fence(work);
+    assert_false(openstack_power_undo(self, entry, &ended, &err));
+    assert_ptr_equal(err.fault, &FAULT_FENCED);
+    assert_int_equal(nova.starts, 0);
+    assert_string_not_equal(nova.mark, "");
+}
+
 int main(void)
 {
 #define EACH(name) cmocka_unit_test_setup_teardown(name, begin, end)
@@ -219,6 +245,8 @@ int main(void)
         EACH(one_that_is_busy_for_too_long_is_told_with_what_the_cloud_says),
         EACH(a_locked_or_broken_server_is_told_at_once),
         EACH(what_another_migration_stopped_is_left_alone),
+        EACH(a_server_whose_mark_was_cleared_is_started_again),
+        EACH(without_a_lease_nothing_is_started),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

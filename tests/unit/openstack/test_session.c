@@ -96,9 +96,17 @@ static bool answers(void *context, const struct cloud_peer_request *request,
 static struct cloud credentials;
 static struct openstack_session *session;
 
+static unsigned changes, changes_most;
+
+static bool may_change(void *context, struct error *err)
+{
+    return changes++ < changes_most || error_set(err, &FAULT_CANCELLED, "not now");
+}
+
 static void open_session(void)
 {
-    struct openstack_settings settings = {.cloud = &credentials, .agent = "test"};
+    struct openstack_settings settings = {
+        .cloud = &credentials, .agent = "test", .may_change = may_change};
     struct error err = {0};
     if (credentials.auth_url == NULL)
         credentials.auth_url = cloud_peer_url(cloud.peer);
@@ -110,6 +118,8 @@ static int begin(void **state)
     http_client_library_begin();
     clock_fake_begin(1000000, 1700000000000000u);
     memset(&cloud, 0, sizeof(cloud));
+    changes = 0;
+    changes_most = 100;
     cloud.peer = cloud_peer_new(answers, NULL);
     credentials = (struct cloud){.username = "u",
                                  .project_name = "p",
@@ -191,6 +201,23 @@ static void a_refused_token_is_renewed_in_the_middle_even_of_a_post(void **state
     assert_true(post(&err));
     assert_int_equal(cloud.tokens, 2);
     assert_int_equal(cloud.calls, 3);
+}
+
+static void what_changes_something_is_not_sent_again_without_leave(void **state)
+{
+    struct error err = {0};
+    struct openstack_call call = {
+        .method = "POST", .service = "compute", .path = "/x", .body = json_null()};
+    open_session();
+    cloud.refusals = 1; /* its token is renewed, and it is sent once more */
+    changes_most = 1;
+    assert_false(openstack_call(session, &call, NULL, &err));
+    assert_ptr_equal(err.fault, &FAULT_CANCELLED);
+    assert_int_equal(cloud.calls, 1);
+    assert_int_equal(changes, 2);
+    call.method = "GET";
+    assert_true(openstack_call(session, &call, NULL, &err));
+    assert_int_equal(changes, 2);
 }
 
 static void who_is_refused_with_every_token_is_told_so(void **state)
@@ -384,6 +411,7 @@ int main(void)
         EACH(a_token_is_asked_for_once_and_again_before_its_end),
         EACH(a_caller_gets_a_token_that_lasts_as_long_as_it_needs),
         EACH(a_refused_token_is_renewed_in_the_middle_even_of_a_post),
+        EACH(what_changes_something_is_not_sent_again_without_leave),
         EACH(who_is_refused_with_every_token_is_told_so),
         EACH(an_application_credential_is_sent_without_a_scope),
         EACH(a_named_application_credential_goes_with_its_user),

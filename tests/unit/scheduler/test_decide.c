@@ -188,7 +188,7 @@ static void the_times_are_safe_as_they_come(void **state)
                                          &settings};
     assert_true(conf_load(NULL, &section, 1, &conf, &err));
     assert_true(scheduler_settings_check(&settings, &err));
-    assert_int_equal(settings.takeover_ms, 150000);
+    assert_int_equal(settings.takeover_ms, 190000);
     conf_free(conf);
 }
 
