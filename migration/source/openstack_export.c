@@ -245,8 +245,9 @@ static bool begin(struct openstack_source *self, struct openstack_export *export
         return false;
     plan_disks(export, vm);
     return read_identity(self, vm, export->arena, &export->session.identity, err) &&
-           make_roots(self, export, err) && make_snapshots(self, export, err) && make_volumes(self, export, err) &&
-           make_images(self, export, err) && wait_images(self, export, err);
+           make_roots(self, export, err) && make_snapshots(self, export, err) &&
+           make_volumes(self, export, err) && make_images(self, export, err) &&
+           wait_images(self, export, err);
 }
 
 bool openstack_export_begin(struct source *source, const struct vm *vm,

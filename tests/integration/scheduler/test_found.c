@@ -71,6 +71,27 @@ static void pages_of_a_deleted_source_leave_nothing(void **state)
     assert_int_equal(world_number(&world, "SELECT COUNT(*) FROM jobs WHERE live = 1", NULL), 0);
 }
 
+/* Between the look that found it and the wish to remove it, its migration was tried again. */
+static void what_is_held_by_now_is_not_removed(void **state)
+{
+    struct uuid vm = world_vm(&world, "vm", 1),
+                id = world_migrate(&world, &vm, "keep", false, "{}");
+    rounds(3);
+    assert_non_null(world_node_job(&one, &id));
+    run_sql("INSERT INTO strays (endpoint_id, kind, item, migration_id, detail_json, look)"
+            " SELECT destination_id, 'disk', 'held', id, '{}', 1 FROM migrations");
+    run_sql("INSERT INTO strays (endpoint_id, kind, item, migration_id, detail_json, look)"
+            " SELECT destination_id, 'disk', 'nobodys', vm_id, '{}', 1 FROM migrations");
+    world_wish(&world, "gc", OWNER_DESTINATION, &world.destination);
+    run_sql("UPDATE wishes SET arguments_json = '{\"remove\":true}' WHERE verb = 'gc'");
+    rounds(2);
+    const char *request =
+        world_text(&world, "SELECT request_json FROM jobs WHERE kind = 'gc' AND owner_id = ?",
+                   &world.destination);
+    assert_non_null(strstr(request, "nobodys"));
+    assert_null(strstr(request, "held"));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 int main(void)
 {
@@ -78,6 +99,7 @@ int main(void)
         TEST(what_could_not_be_looked_at_is_not_gone),
         TEST(new_machines_are_listed_as_they_were_found),
         TEST(pages_of_a_deleted_source_leave_nothing),
+        TEST(what_is_held_by_now_is_not_removed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
