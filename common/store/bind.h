@@ -13,6 +13,12 @@ static inline struct db_value bind_time(uint64_t at_us) /* 0 binds NULL */
     return at_us == 0 ? db_null() : db_unsigned(at_us);
 }
 
+/* For columns that are NOT NULL, so that a row keeps its length when they are set: nil is zeroes. */
+static inline struct db_value bind_id(const struct uuid *id)
+{
+    return db_bytes(id->bytes, UUID_BYTES);
+}
+
 /* The least id (version 7) that a row made at this time could have: older rows have lesser ones. */
 static inline struct uuid bind_id_at(uint64_t at_us)
 {

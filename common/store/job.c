@@ -55,7 +55,7 @@ static void bind_job(const struct job_fact *job, struct db_value *into)
         db_unsigned(job->allocated_bytes),
         db_unsigned(job->created_at),
         bind_time(job->assigned_at),
-        bind_time(job->accepted_at),
+        db_unsigned(job->accepted_at),
         bind_time(job->finished_at),
         db_text(job->outcome),
         bind_fault(job->fault),

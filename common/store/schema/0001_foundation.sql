@@ -210,6 +210,8 @@ CREATE TABLE IF NOT EXISTS node_pools (
 
 -- Definitions by the API up to `created_at`; facts by the scheduler from `state` on. The API inserts a
 -- row as PENDING, version 0, with due_at set; the scheduler numbers its first event when it sees it.
+-- What every placement sets is never NULL (zeroes: not yet): a row that does not grow is written in its
+-- place, which costs the database a third less than making room in a full page.
 CREATE TABLE IF NOT EXISTS migrations (
   id             BINARY(16) NOT NULL PRIMARY KEY,
   project        VARCHAR(64) NOT NULL,
@@ -227,9 +229,9 @@ CREATE TABLE IF NOT EXISTS migrations (
   version        INT UNSIGNED NOT NULL DEFAULT 0,       -- compare-and-swap with state
   open_vm        BINARY(16) NULL,                       -- vm_id while open, else NULL
   attempt        INT UNSIGNED NOT NULL DEFAULT 0,       -- over all its jobs
-  job_id         BINARY(16) NULL,                       -- the live job
-  node_id        BINARY(16) NULL,                       -- of the live or last job
-  needs_hash     BINARY(16) NULL,                       -- its group while PENDING
+  job_id         BINARY(16) NOT NULL DEFAULT '',        -- the live job
+  node_id        BINARY(16) NOT NULL DEFAULT '',        -- of the live or last job
+  needs_hash     BINARY(16) NOT NULL DEFAULT '',        -- its group while PENDING
   way            VARCHAR(16) CHARACTER SET ascii NULL,  -- CONVERTING or UPLOADING
   fault_code     VARCHAR(48) CHARACTER SET ascii NULL,
   fault_text     VARCHAR(1024) NULL,
@@ -243,7 +245,7 @@ CREATE TABLE IF NOT EXISTS migrations (
   evidence_json  MEDIUMTEXT NULL,
   server_json    MEDIUMTEXT NULL,
   updated_at     BIGINT UNSIGNED NOT NULL DEFAULT 0,
-  started_at     BIGINT UNSIGNED NULL,
+  started_at     BIGINT UNSIGNED NOT NULL DEFAULT 0,
   finished_at    BIGINT UNSIGNED NULL,
   due_at         BIGINT UNSIGNED NULL,                  -- when the scheduler must look; NULL: never
   UNIQUE KEY one_open (open_vm),
@@ -300,7 +302,7 @@ CREATE TABLE IF NOT EXISTS jobs (
   allocated_bytes BIGINT UNSIGNED NOT NULL DEFAULT 0,
   created_at     BIGINT UNSIGNED NOT NULL,
   assigned_at    BIGINT UNSIGNED NULL,
-  accepted_at    BIGINT UNSIGNED NULL,
+  accepted_at    BIGINT UNSIGNED NOT NULL DEFAULT 0,    -- 0: not yet; set by every placement, as above
   finished_at    BIGINT UNSIGNED NULL,
   outcome        VARCHAR(16) CHARACTER SET ascii NULL,  -- done, failed, cancelled
   fault_code     VARCHAR(48) CHARACTER SET ascii NULL,

@@ -97,8 +97,9 @@ def measure(world, count, rounds, concurrencies=(1, 2, 4)):
         pairs = [one_round(world, concurrency, count) for _ in range(rounds)]
         together, alone = (median([pair[i] for pair in pairs]) for i in (0, 1))
         results[concurrency] = (together, alone)
-        print(f"  concurrency {concurrency}: {together:.0f} rows a second, {alone:.0f} with all tasks "
-              "queued beforehand", flush=True)
+        rounds_said = ", ".join(f"{pair[0]:.0f}" for pair in pairs)
+        print(f"  concurrency {concurrency}: {together:.0f} rows a second ({rounds_said}), {alone:.0f} "
+              "with all tasks queued beforehand", flush=True)
     best = max(results, key=lambda one: results[one][0])
     best_alone = max(results, key=lambda one: results[one][1])
     return {"concurrency": best, "rate": results[best][0], "count": count,

@@ -4,7 +4,7 @@ import time
 
 import pika
 
-from tests.bench.control.world import Cpu, median
+from tests.bench.control.world import MIGRATION, Cpu, median, row_id
 
 WAIT_MOST = 120
 SETTLE = 3.0  # a thousand nodes that have just come keep the broker busy for so long (see bulk.py)
@@ -21,11 +21,11 @@ def wake(world):
 
 def await_accepted(world, count, begun):
     """The moment at which all jobs were seen accepted, by a reader of the database. It shares the cores, so
-    it counts only when nothing is PENDING any more."""
-    seen = 0
+    it looks at the last row, and counts only when that is not PENDING any more."""
+    seen, last = 0, row_id(MIGRATION, count).bytes
     with world.connect() as connection, connection.cursor() as cursor:
         while time.monotonic() < begun + WAIT_MOST:
-            if cursor.execute("SELECT 1 FROM migrations WHERE state = 'PENDING' LIMIT 1"):
+            if cursor.execute("SELECT 1 FROM migrations WHERE id = %s AND state = 'PENDING'", last):
                 time.sleep(0.02)
                 continue
             cursor.execute("SELECT COUNT(*) FROM jobs WHERE state = 'accepted'")
@@ -51,9 +51,9 @@ def one_round(world, node_count, count):
     scheduler = world.platform.start_scheduler()
     world.start_nodes(node_count)
     time.sleep(SETTLE)
+    begun = world.add_migrations(count)
     cpu = Cpu(scheduler=scheduler.pid, broker=world.broker.pid, database=world.database.pid,
               nodes=world.nodes.pid)
-    begun = world.add_migrations(count)
     wake(world)
     took = await_accepted(world, count, begun) - begun
     used = cpu.used()

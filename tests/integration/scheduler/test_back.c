@@ -88,10 +88,10 @@ static void lose_assignment(const char *state)
 {
     execute("UPDATE jobs SET state = 'waiting', attempt = 0, run = 0, node_id = NULL,"
             " node_instance = NULL, pool_id = NULL, reserved_bytes = 0, assigned_at = NULL,"
-            " accepted_at = NULL, due_at = 1");
+            " accepted_at = 0, due_at = 1");
     CLEANUP(xfreep)
     char *migration =
-        xasprintf("UPDATE migrations SET state = '%s', attempt = 0, node_id = NULL", state);
+        xasprintf("UPDATE migrations SET state = '%s', attempt = 0, node_id = DEFAULT", state);
     execute(migration);
     execute("UPDATE leader SET batch = batch - 1");
 }
