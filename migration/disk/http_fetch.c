@@ -46,14 +46,6 @@ static size_t take_head(char *line, size_t size, size_t count, void *context)
     return http_head_take(context, line, size * count) ? size * count : 0;
 }
 
-static bool is_same_thing(const struct http_fetch *fetch)
-{
-    const struct http_thing *thing = fetch->thing;
-    const char *now = thing->is_etag ? fetch->head.etag : fetch->head.modified;
-    return fetch->head.total == thing->size_bytes &&
-           (thing->validator == NULL || now[0] == 0 || strcmp(now, thing->validator) == 0);
-}
-
 /* What is sent with another status, another range or of another thing is not taken. */
 static void check_head(struct http_fetch *fetch)
 {
@@ -62,7 +54,8 @@ static void check_head(struct http_fetch *fetch)
     const struct http_head *head = &fetch->head;
     fetch->checked = true;
     /* 200: the server's answer to an If-Range that no longer holds. */
-    fetch->changed = status == 200 || (status == 206 && head->has_range && !is_same_thing(fetch));
+    fetch->changed = status == 200 || (status == 206 && head->has_range &&
+                                       !http_thing_is(fetch->thing, head, true));
     fetch->fits = status == 206 && !fetch->changed && head->has_range &&
                   head->first == fetch->offset + fetch->got &&
                   head->last < fetch->offset + fetch->wanted;
@@ -163,7 +156,8 @@ struct http_fetch *http_fetch_new(const struct http_plan *plan, const struct htt
                                   bool (*goes_on)(void *context), void *context)
 {
     struct http_fetch *fetch = xcalloc(1, sizeof(*fetch));
-    char *guard = thing->validator != NULL ? xasprintf("If-Range: %s", thing->validator) : NULL;
+    bool guarded = thing->validator != NULL && !thing->is_weak;
+    char *guard = guarded ? xasprintf("If-Range: %s", thing->validator) : NULL;
     fetch->thing = thing;
     fetch->goes_on = goes_on;
     fetch->context = context;
@@ -213,10 +207,13 @@ static bool judge_head(const struct http_head *head, const char *shown,
     if (!head->has_range || head->first != 0 || head->last != 0 || head->total > DISK_SIZE_MOST)
         return error_set(err, &FAULT_DISK_INVALID, "\"%s\": tells no length, or an absurd one",
                          shown);
-    bool strong = head->etag[0] != 0 && strncmp(head->etag, "W/", 2) != 0;
-    *ret_thing = (struct http_thing){.size_bytes = head->total, .is_etag = strong};
-    if (strong || head->modified[0] != 0)
-        ret_thing->validator = xstrdup(strong ? head->etag : head->modified);
+    bool weak = strncmp(head->etag, "W/", 2) == 0;
+    bool is_etag = head->etag[0] != 0 && (!weak || head->modified[0] == 0);
+    const char *validator = is_etag ? head->etag : head->modified;
+    *ret_thing = (struct http_thing){.size_bytes = head->total,
+                                     .validator = validator[0] != 0 ? xstrdup(validator) : NULL,
+                                     .is_etag = is_etag,
+                                     .is_weak = is_etag && weak};
     return true;
 }
 

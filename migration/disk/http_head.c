@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The lines of an answer's head that matter here.
- * Source: RFC 9110, 8.8 (validators) and 14.4 (Content-Range).
+ * Source: RFC 9110, 8.8 (validators), 14.4 (Content-Range) and 15.3.7 (what a 206 has to repeat).
  */
 #include <stdio.h>
 #include <string.h>
@@ -73,4 +73,14 @@ bool http_head_take(struct http_head *head, const char *line, size_t length)
     value_of(line, length, "ETag:", head->etag, sizeof(head->etag));
     value_of(line, length, "Last-Modified:", head->modified, sizeof(head->modified));
     return true;
+}
+
+bool http_thing_is(const struct http_thing *thing, const struct http_head *head, bool guarded)
+{
+    const char *now = thing->is_etag ? head->etag : head->modified;
+    if (head->total != thing->size_bytes)
+        return false;
+    if (thing->validator == NULL || (guarded && !thing->is_etag && now[0] == 0))
+        return true;
+    return strcmp(now, thing->validator) == 0;
 }

@@ -59,7 +59,11 @@ struct http_thing {
     uint64_t size_bytes;
     char *validator; /* ETag or Last-Modified; NULL: the server gives none */
     bool is_etag;
+    bool is_weak; /* an ETag to be compared, but not to be sent with If-Range */
 };
+/* Does the head of an answer speak of the thing? What named it at first has to name it again; only
+ * Last-Modified may be left out where `guarded` by an If-Range, for which the server itself looked. */
+bool http_thing_is(const struct http_thing *thing, const struct http_head *head, bool guarded);
 bool http_probe(const struct http_plan *plan, struct http_thing *ret_thing,
                 struct error *err) MUST_CHECK;
 

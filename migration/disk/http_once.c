@@ -84,7 +84,7 @@ static bool judge_next(struct once *once, long status)
     bool same = once->validator[0] != 0 && strcmp(validator_of(head), once->validator) == 0;
     if (status == 206 && head->has_range && head->first == once->at &&
         head->total == once->disk.size_bytes && head->last + 1 == head->total)
-        return same || validator_of(head)[0] == 0 ||
+        return strcmp(validator_of(head), once->validator) == 0 ||
                error_set(&once->err, &FAULT_SOURCE_CHANGED,
                          "\"%s\" is no longer what was being read", once->shown);
     if (status == 200 && head->has_length && head->length == once->disk.size_bytes && same) {

@@ -68,11 +68,9 @@ static void check_head(struct cursor *cursor)
 {
     const struct http_thing *thing = &cursor->pull->thing;
     const struct http_head *head = &cursor->head;
-    const char *now = thing->is_etag ? head->etag : head->modified;
     long status = 0;
     curl_easy_getinfo(cursor->handle, CURLINFO_RESPONSE_CODE, &status);
-    bool same = head->total == thing->size_bytes &&
-                (thing->validator == NULL || now[0] == 0 || strcmp(now, thing->validator) == 0);
+    bool same = http_thing_is(thing, head, false);
     cursor->checked = true;
     cursor->changed = status == 206 && head->has_range && !same;
     cursor->fits = status == 206 && head->has_range && same &&

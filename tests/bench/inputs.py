@@ -90,8 +90,8 @@ class Inputs:
         return self.made(f"{name}.raw", lambda path: {
             "mixed": make_mixed, "system": make_system, "half": make_half}[name](path, self.size))
 
-    def empty(self):
-        return self.made("empty.raw", lambda path: make_empty(path, 100, 100))
+    def empty(self, gigabytes):
+        return self.made(f"empty{gigabytes}.raw", lambda path: make_empty(path, gigabytes, 100))
 
     def vmdk(self, name, kind):
         return self.made(f"{name}-{kind}.vmdk", lambda path: make_vmdk(self.raw(name), path, kind))

@@ -45,7 +45,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             size = os.fstat(file.fileno()).st_size
             found = re.match(r"bytes=(\d+)-(\d*)$", self.headers.get("Range", ""))
             guard = self.headers.get("If-Range")
-            if not found or settings.no_ranges or (guard and guard != settings.etag):
+            if not found or settings.no_ranges or (settings.etag and guard and guard != settings.etag):
                 return self.send_part(file, 200, 0, size, size)
             first = int(found[1])
             last = min(int(found[2] or size - 1), size - 1)
@@ -54,7 +54,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def send_part(self, file, status, first, length, size):
         settings = self.server
         self.send_response(status)
-        self.send_header("ETag", settings.etag)
+        if settings.etag:
+            self.send_header("ETag", settings.etag)
         self.send_header("Content-Length", str(length))
         if status == 206:
             self.send_header("Content-Range", f"bytes {first}-{first + length - 1}/{size}")

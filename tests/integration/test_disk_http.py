@@ -100,12 +100,13 @@ def test_broken_answers_are_asked_for_again(raw, server):
     assert run(TOOL, "digest", server.url("s.vmdk")) == run(TOOL, "digest", raw)
 
 
-def test_a_thing_that_changes_is_noticed(raw, server, tmp_path):
+@pytest.mark.parametrize("named", ['"two"', None])
+def test_a_thing_that_changes_or_is_named_no_more_is_noticed(named, raw, server):
     server.rate = 20 << 20
     reader = subprocess.Popen([TOOL, "digest", server.url("a.raw")], stderr=subprocess.PIPE, text=True)
     while len(server.requests) < 6:
         assert reader.poll() is None
-    server.etag = '"two"'
+    server.etag = named
     assert "source_changed" in reader.communicate(timeout=60)[1]
     assert reader.returncode == 2
 

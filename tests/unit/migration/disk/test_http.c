@@ -58,6 +58,27 @@ static void an_interim_answer_tells_nothing(void **state)
     assert_string_equal(head.etag, "\"late\"");
 }
 
+static void what_named_a_thing_has_to_name_it_again(void **state)
+{
+    struct http_head none = {.total = 9}, etag = {.total = 9, .etag = "\"one\""};
+    struct http_head other = {.total = 9, .etag = "\"two\""}, longer = {.total = 10};
+    struct http_head dated = {.total = 9, .modified = "Monday"};
+    struct http_thing unnamed = {.size_bytes = 9};
+    assert_true(http_thing_is(&unnamed, &none, false));
+    assert_false(http_thing_is(&unnamed, &longer, true));
+    struct http_thing by_etag = {.size_bytes = 9, .validator = "\"one\"", .is_etag = true};
+    assert_true(http_thing_is(&by_etag, &etag, true));
+    assert_false(http_thing_is(&by_etag, &other, true));
+    assert_false(http_thing_is(&by_etag, &none, true));
+    assert_false(http_thing_is(&by_etag, &dated, true));
+    struct http_thing by_date = {.size_bytes = 9, .validator = "Monday"};
+    assert_true(http_thing_is(&by_date, &dated, false));
+    assert_true(http_thing_is(&by_date, &none, true));
+    assert_false(http_thing_is(&by_date, &none, false));
+    by_date.validator = "Sunday";
+    assert_false(http_thing_is(&by_date, &dated, true));
+}
+
 static void an_endless_head_is_refused(void **state)
 {
     struct http_head head = {0};
@@ -183,6 +204,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_range_is_read_whole_or_not_at_all),
         cmocka_unit_test(an_interim_answer_tells_nothing),
+        cmocka_unit_test(what_named_a_thing_has_to_name_it_again),
         cmocka_unit_test(an_endless_head_is_refused),
         cmocka_unit_test(urls_are_shown_without_what_they_hide),
         cmocka_unit_test(an_address_that_is_not_allowed_is_never_connected_to),
