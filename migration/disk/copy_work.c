@@ -14,6 +14,7 @@
 #include "common/base/clock.h"
 #include "common/base/memory.h"
 #include "migration/disk/copy_hash.h"
+#include "migration/disk/disk_ops.h"
 #include "migration/disk/pack.h"
 #include "migration/disk/zero.h"
 #include "proto/fault.h"
@@ -28,6 +29,8 @@ struct work {
     uint32_t pack_lengths[COPY_CHUNK_BYTES / DISK_PACK_BYTES];
     struct copy_item item;
     struct copy_hash *hash; /* of the item */
+    uint64_t data_end;      /* of the extent that is being passed, by pieces */
+    uint64_t room_end;      /* up to here the destination took room for it */
 };
 
 /* Waits as the rate demands. Our own waiting is no stall. */
@@ -92,6 +95,15 @@ static bool zero_piece(struct copy *copy, uint64_t offset, uint64_t length, stru
     return true;
 }
 
+/* Zeroes among data: nothing is to be done where the destination is zero, but give back what it took. */
+static bool leave_zero(struct work *work, uint64_t offset, uint64_t length, struct error *err)
+{
+    struct copy *copy = work->copy;
+    if (copy->map.emit_zeroes || offset >= work->room_end)
+        return zero_piece(copy, offset, length, err);
+    return disk_zero(copy->plan->to, offset, length, err);
+}
+
 static bool write_piece(struct work *work, const uint8_t *from, size_t length, uint64_t offset,
                         struct error *err)
 {
@@ -102,7 +114,11 @@ static bool write_piece(struct work *work, const uint8_t *from, size_t length, u
     while (length > 0) {
         bool is_zero = false;
         size_t run = zero_run(from, length, block, least, &is_zero);
-        if (is_zero ? !zero_piece(copy, offset, run, err)
+        /* What ends in data is likely to go on. */
+        if (!is_zero && run == length && offset >= work->room_end &&
+            offset + run < work->data_end && disk_room(to, work->data_end - offset, offset))
+            work->room_end = work->data_end;
+        if (is_zero ? !leave_zero(work, offset, run, err)
                     : !write_bytes(work, from, run, offset, err))
             return false;
         if (!is_zero)
@@ -127,6 +143,8 @@ static bool pass_pieces(struct work *work, struct error *err)
                 return false;
             continue;
         }
+        work->data_end = rest.offset + rest.length;
+        work->room_end = rest.offset;
         while (rest.length > 0) {
             size_t step = copy->buffer_bytes - rest.offset % copy->buffer_bytes;
             if (step > rest.length)

@@ -196,6 +196,12 @@ void disk_expect(struct disk *disk, uint64_t length, uint64_t offset)
     disk->ops->expect(disk, length < rest ? length : rest, offset);
 }
 
+bool disk_room(struct disk *disk, uint64_t length, uint64_t offset)
+{
+    return disk->ops->room != NULL && offset < disk->size_bytes &&
+           length <= disk->size_bytes - offset && disk->ops->room(disk, length, offset);
+}
+
 void disk_interrupt(struct disk *disk)
 {
     if (disk->ops->interrupt != NULL)

@@ -33,6 +33,9 @@ struct disk_ops {
                        struct error *err);
     /* The range, which was checked, will be read soon: a hint that costs nothing to ignore. */
     void (*expect)(struct disk *disk, uint64_t length, uint64_t offset);
+    /* All of the range will be written soon: room may be taken for it at once, which then is true. What turns
+     * out to be zero in it has to be zeroed. */
+    bool (*room)(struct disk *disk, uint64_t length, uint64_t offset);
     /* What the identity would be if the disk were opened now; heap, NULL: cannot be told. */
     char *(*identify)(struct disk *disk);
     /* Makes calls that wait for a peer return soon with an error, and later ones at once. Called by
@@ -53,6 +56,8 @@ struct disk {
 };
 /* For disks over other disks: tells what will be read soon, as far as it lies inside. */
 void disk_expect(struct disk *disk, uint64_t length, uint64_t offset);
+/* Tells what will be written soon; true: zeroes in it are not left out, but zeroed. */
+bool disk_room(struct disk *disk, uint64_t length, uint64_t offset);
 /* Larger disks do not exist at any peer; a size from outside beyond it is a lie. */
 #define DISK_SIZE_MOST (64ull << 40)
 

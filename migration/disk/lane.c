@@ -72,6 +72,24 @@ void lane_fini(struct lane *lane)
 }
 
 /* A refusal is no error: whoever writes is told what is wrong, if it is. */
+static bool take(struct lane *lane, uint64_t first, uint64_t end)
+{
+    lane->takes_room =
+        end <= lane->limit_bytes && fallocate(lane->fd, 0, (off_t)first, (off_t)(end - first)) == 0;
+    if (lane->takes_room && end > lane->end_bytes)
+        lane->end_bytes = end;
+    return lane->takes_room;
+}
+
+static bool has_room(const struct lane *lane, uint64_t first, uint64_t end)
+{
+    for (unsigned i = 0; i < LANE_ROOMS; i++) {
+        if (first >= lane->rooms[i].from && end <= lane->rooms[i].until)
+            return true;
+    }
+    return false;
+}
+
 static void take_room(struct lane *lane, size_t length, uint64_t offset)
 {
     uint64_t first = offset, end = offset + length;
@@ -80,13 +98,21 @@ static void take_room(struct lane *lane, size_t length, uint64_t offset)
             return;
         first = lane->end_bytes;
         end = end - first > lane->ahead_bytes ? end : first + lane->ahead_bytes;
-    } else if (length < LEAST_BYTES) {
+    } else if (length < LEAST_BYTES || has_room(lane, first, end)) {
         return;
     }
-    if (end > lane->limit_bytes || fallocate(lane->fd, 0, (off_t)first, (off_t)(end - first)) < 0)
-        lane->takes_room = false;
-    else if (end > lane->end_bytes)
-        lane->end_bytes = end;
+    take(lane, first, end);
+}
+
+bool lane_room(struct lane *lane, uint64_t length, uint64_t offset)
+{
+    pthread_mutex_lock(&lane->lock);
+    bool taken = lane->single && lane->takes_room && lane->ahead_bytes == 0 &&
+                 take(lane, offset, offset + length);
+    if (taken)
+        lane->rooms[lane->next_room++ % LANE_ROOMS] = (struct lane_room){offset, offset + length};
+    pthread_mutex_unlock(&lane->lock);
+    return taken;
 }
 
 static uint64_t now_ns(void)

@@ -34,6 +34,12 @@ struct lane_ways {
 /* A write of `length` bytes took so long, by the way that was wanted. */
 void lane_ways_note(struct lane_ways *ways, size_t length, uint64_t ns);
 
+#define LANE_ROOMS 8u
+struct lane_room {
+    uint64_t from;
+    uint64_t until;
+};
+
 struct lane {
     int fd;               /* borrowed */
     bool single;          /* one writes at a time */
@@ -43,12 +49,17 @@ struct lane {
     uint64_t limit_bytes; /* what this process may write at most */
     bool can_pass;        /* with the lock: the filesystem can write past its cache */
     struct lane_ways ways;
+    struct lane_room
+        rooms[LANE_ROOMS]; /* with the lock: that were taken beforehand, the last ones */
+    unsigned next_room;
     pthread_mutex_t lock;
 };
 /* With ahead_bytes the file grows beyond what is written, to be cut when it is ready: for files that are
  * filled upwards. */
 void lane_init(struct lane *lane, int fd, uint64_t ahead_bytes);
 void lane_fini(struct lane *lane);
+/* Takes room for what will be written soon, in one call for several writes; false: it was not taken. */
+bool lane_room(struct lane *lane, uint64_t length, uint64_t offset);
 /* Writes all of it. */
 bool lane_write(struct lane *lane, const void *data, size_t length, uint64_t offset,
                 struct error *err) MUST_CHECK;

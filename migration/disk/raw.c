@@ -110,6 +110,12 @@ static bool raw_write(struct disk *disk, const void *data, size_t length, uint64
     return error_prefix(err, "%s at %" PRIu64, disk->description, offset);
 }
 
+static bool raw_room(struct disk *disk, uint64_t length, uint64_t offset)
+{
+    struct disk_raw *raw = (struct disk_raw *)disk;
+    return !raw->no_punch && lane_room(&raw->lane, length, raw->start_bytes + offset);
+}
+
 static bool write_zeroes(struct disk *disk, uint64_t offset, uint64_t length, struct error *err)
 {
     while (length > 0) {
@@ -173,6 +179,7 @@ static const struct disk_ops raw_writer = {
     .extents = raw_extents,
     .write = raw_write,
     .zero = raw_zero,
+    .room = raw_room,
     .flush = raw_flush,
 };
 

@@ -96,6 +96,25 @@ static void room_taken_ahead_reads_as_zeroes(void **state)
     close(fd);
 }
 
+static void room_taken_for_several_writes_is_taken_once(void **state)
+{
+    int fd = make_file();
+    struct lane lane;
+    struct error err = {0};
+    static const uint8_t data[STEP_BYTES] = {1};
+    lane_init(&lane, fd, 0);
+    bool taken = lane_room(&lane, 4 * STEP_BYTES, STEP_BYTES); /* not on every filesystem */
+    for (unsigned i = 1; i < 5; i++)
+        assert_true(lane_write(&lane, data, sizeof(data), i * STEP_BYTES, &err));
+    lane_fini(&lane);
+    struct stat about;
+    assert_int_equal(fstat(fd, &about), 0);
+    assert_int_equal(about.st_size, 5 * STEP_BYTES);
+    if (taken)
+        assert_true(about.st_blocks * 512 >= 4 * STEP_BYTES);
+    close(fd);
+}
+
 static void room_is_not_taken_beyond_what_the_process_may_write(void **state)
 {
     int fd = make_file();
@@ -163,6 +182,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_several_threads_write_stands_where_it_belongs),
         cmocka_unit_test(room_taken_ahead_reads_as_zeroes),
+        cmocka_unit_test(room_taken_for_several_writes_is_taken_once),
         cmocka_unit_test(room_is_not_taken_beyond_what_the_process_may_write),
         cmocka_unit_test(a_cheap_cache_is_never_left),
         cmocka_unit_test(an_expensive_cache_is_passed_and_tried_again),
