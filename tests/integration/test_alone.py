@@ -5,13 +5,15 @@ import os
 import pathlib
 import re
 import signal
-import socket
 import subprocess
 import time
 import urllib.error
 import urllib.request
 
 import pytest
+
+from guts_platform import cpu_of_idling
+from peers.ports import free_port
 
 BUILD = pathlib.Path(os.environ.get("GUTS_BUILD", pathlib.Path(__file__).resolve().parents[2] / "build"))
 NOWHERE = 'broker = { addresses = [ "127.0.0.1:1" ]; };\n'
@@ -24,12 +26,6 @@ CONFIGURATIONS = {
 OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-def free_address():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return "%s:%d" % listener.getsockname()
-
-
 def ask(address, path):
     try:
         with OPENER.open(f"http://{address}{path}", timeout=5) as answer:
@@ -38,7 +34,7 @@ def ask(address, path):
         return error.code, error.read().decode()
 
 
-def wait_for(condition, seconds=20):
+def wait_for(condition, seconds=60):
     deadline = time.monotonic() + seconds
     while True:
         try:
@@ -53,7 +49,7 @@ def wait_for(condition, seconds=20):
 @pytest.fixture(params=CONFIGURATIONS)
 def alone(request, tmp_path):
     (tmp_path / "pool").mkdir()
-    address = free_address()
+    address = f"127.0.0.1:{free_port()}"
     path = tmp_path / "daemon.conf"
     path.write_text((CONFIGURATIONS[request.param] % address).replace("POOL", str(tmp_path / "pool")))
     with open(tmp_path / "log", "wb") as log:
@@ -83,10 +79,8 @@ def test_it_stays_small_and_quiet(alone):
         return float(re.search(rf"^{name} (\S+)$", ask(address, "/metrics")[1], re.M).group(1))
 
     time.sleep(1)
-    before = value("process_cpu_seconds_total")
-    time.sleep(3)
-    used = value("process_cpu_seconds_total") - before
-    assert used / 3 < 0.01, f"{used} s of CPU in 3 s"
+    used = cpu_of_idling(lambda: value("process_cpu_seconds_total"), 3, 0.03)
+    assert used <= 0.03, f"{used} s of CPU in 3 s"
     assert value("process_resident_memory_bytes") < 20 << 20
 
 
@@ -94,8 +88,8 @@ def test_it_ends_in_time_when_asked(alone):
     _, _, process, log = alone
     asked = time.monotonic()
     process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=10) == 0
-    assert time.monotonic() - asked < 5
+    assert process.wait(timeout=60) == 0
+    assert time.monotonic() - asked < 8
     assert '"event":"daemon_ended"' in log.read_text()
     for line in log.read_text().splitlines():
         assert {"at", "level", "daemon", "event", "text"} <= set(json.loads(line))

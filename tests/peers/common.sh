@@ -11,13 +11,9 @@ now_ms() {
     date +%s%3N
 }
 
-# COUNT free TCP ports of 127.0.0.1, all held at once so that they differ.
+# COUNT free TCP ports of 127.0.0.1.
 free_ports() {
-    /usr/bin/python3 - "$1" <<'PYTHON'
-import socket, sys
-held = [socket.create_server(("127.0.0.1", 0)) for _ in range(int(sys.argv[1]))]
-print(*[s.getsockname()[1] for s in held])
-PYTHON
+    /usr/bin/python3 "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/ports.py" "$1"
 }
 
 random_word() {

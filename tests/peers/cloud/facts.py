@@ -3,9 +3,10 @@
 import json
 import os
 import pathlib
-import socket
 
 import yaml
+
+from peers.ports import free_ports
 
 SERVICES = ("keystone", "keystone_brief", "glance", "placement", "nova", "neutron", "cinder")
 PROJECTS = ("service", "guts", "other")
@@ -19,14 +20,6 @@ CLOUDS = {
 }
 PASSWORDS = ("root_password", "service_password", "user_password")
 REGION = "RegionOne"
-
-
-def free_ports(count):
-    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in held]
-    for one in held:
-        one.close()
-    return ports
 
 
 def write_private(path, text):
