@@ -60,7 +60,7 @@ def names_of(answer, key):
     return [one["name"] for one in answer[key]]
 
 
-def listen(api, path, count, headers=None, seconds=10):
+def listen(api, path, count, headers=None, seconds=60):
     """The first events of a stream, as (id, data)."""
     events, last = [], None
     with api.get_raw(path, {**api.headers(), **(headers or {})}, stream=True) as answer:

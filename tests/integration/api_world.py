@@ -11,7 +11,6 @@ import os
 import pathlib
 import re
 import signal
-import socket
 import subprocess
 import time
 import uuid
@@ -20,6 +19,8 @@ import jsonschema
 import pymysql
 import requests
 import yaml
+
+from peers.ports import free_port
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("GUTS_BUILD", TOP / "build"))
@@ -67,12 +68,6 @@ def new_id():
     """A UUID of version 7, as text; each is larger than those before it."""
     random = int.from_bytes(os.urandom(8), "big") >> 2
     return str(uuid.UUID(int=next(_moments) << 80 | 7 << 76 | 2 << 62 | random))
-
-
-def free_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
 
 
 class Rows:
@@ -179,8 +174,10 @@ class Rows:
         row.update(columns)
         if isinstance(row.get("owner_id"), str):
             row["owner_id"] = uuid.UUID(row["owner_id"]).bytes
+        self.connection.begin()  # as the scheduler commits both at once
         self.insert("events", number=number, project=project, **row)
         self.run("UPDATE leader SET event_number = %s", number)
+        self.connection.commit()
 
     def node(self, name):
         one, pool = new_id(), new_id()
@@ -236,11 +233,11 @@ class Api:
         """SIGTERM; the time that the end took, and its status."""
         begun = time.monotonic()
         self.process.send_signal(signal.SIGTERM)
-        status = self.process.wait(timeout=20)
+        status = self.process.wait(timeout=60)
         self.log.close()
         return time.monotonic() - begun, status
 
-    def wait(self, condition, seconds=15):
+    def wait(self, condition, seconds=40):
         until = time.monotonic() + seconds
         while True:
             assert self.process.poll() is None, (self.directory / "log").read_text()[-3000:]
@@ -256,7 +253,7 @@ class Api:
         self.wait(lambda: self.get_raw("/v1/services", self.headers()).status_code == 200)
 
     def get_raw(self, path, headers=None, **words):
-        return self.session.get(self.url + path, headers=headers or {}, timeout=30, **words)
+        return self.session.get(self.url + path, headers=headers or {}, timeout=60, **words)
 
     def headers(self, token=None):
         token = token or self.token

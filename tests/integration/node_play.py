@@ -4,7 +4,6 @@ import json
 import os
 import pathlib
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,10 +13,12 @@ import uuid
 
 import pika
 
+from peers.ports import free_port
+
 TOP = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("GUTS_BUILD", TOP / "build"))
 EXCHANGE, SCHEDULER, BULK = "guts.v1", "guts.v1.scheduler", "guts.v1.scheduler.bulk"
-PATIENCE = 40
+PATIENCE = 120
 
 
 def load_messages(directory):
@@ -30,12 +31,6 @@ def load_messages(directory):
         return guts_pb2
     finally:
         sys.path.remove(str(directory))
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Node:
@@ -76,13 +71,13 @@ broker = {{
 
     def kill(self):
         self.process.kill()
-        self.process.wait(10)
+        self.process.wait(60)
 
     def stop(self):
         """SIGTERM; how long it took, in seconds."""
         began = time.monotonic()
         self.process.send_signal(signal.SIGTERM)
-        assert self.process.wait(10) == 0
+        assert self.process.wait(60) == 0
         return time.monotonic() - began
 
     def end(self):

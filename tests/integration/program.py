@@ -8,7 +8,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("GUTS_BUILD", ROOT / "build"))
 
 
-def run_program(name, database, schema, *words, timeout=120, tls_ca=None):
+def run_program(name, database, schema, *words, timeout=400, tls_ca=None):
     """A cmocka program; its report is the failure's text. Returns what it printed."""
     env = dict(os.environ,
                GUTS_TEST_DB_ADDRESS=database.address,

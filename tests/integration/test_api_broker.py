@@ -10,6 +10,7 @@ import pytest
 
 from api_world import Api, Rows
 from api_fixtures import listen
+from guts_platform import cpu_of_idling, cpu_seconds_of
 
 QUEUE, CHANGES = "guts.v1.scheduler", "guts.v1.changes"
 
@@ -66,23 +67,27 @@ def test_a_wish_wakes_the_scheduler(api, rows, channel):
 
 def test_a_change_reaches_readers_at_once(api, rows, channel):
     api.wait(lambda: is_ready(api))
-    times = {}
+    rows.event(299)
+    times, numbers, follows = {}, range(300, 309), threading.Event()
 
     def write():
-        time.sleep(1.5)
-        for number in (300, 301, 302):
-            rows.event(number)
+        assert follows.wait(60)
+        for number in numbers:
             times[number] = time.monotonic()
+            rows.event(number)
             change(channel, number)
             time.sleep(0.3)
     writer = threading.Thread(target=write)
     delays = []
     writer.start()
-    for number, _ in follow(api, "/v1/events/stream", 3):
-        delays.append(time.monotonic() - times[number])
+    for number, _ in follow(api, "/v1/events/stream?after=298", 1 + len(numbers)):
+        follows.set()
+        if number in times:
+            delays.append(time.monotonic() - times[number])
     writer.join()
     print("from commit to reader:", [f"{one * 1000:.0f} ms" for one in delays])
-    assert len(delays) == 3 and sorted(delays)[1] < 0.25
+    # By looking from time to time, as it does besides, it would tell one or two of them so soon.
+    assert len(delays) == len(numbers) and sorted(delays)[5] < 0.3
 
 
 def follow(api, path, count):
@@ -114,14 +119,15 @@ def test_without_the_broker_wishes_and_events_go_on(api, rows, broker):
     api.wait(lambda: not is_ready(api) and "broker" in api.get_raw("/readyz").text, 40)
     begun = time.monotonic()
     api.call("POST", "/v1/sources/lab/test", status=202)
-    assert time.monotonic() - begun < 1
+    assert time.monotonic() - begun < 5
 
     def later():
         time.sleep(1)
         rows.event(400)
     writer = threading.Thread(target=later)
+    highest = rows.run("SELECT MAX(number) FROM events")[0][0]
     writer.start()
-    assert [number for number, _ in listen(api, "/v1/events/stream", 1)] == [400]
+    assert [number for number, _ in listen(api, f"/v1/events/stream?after={highest}", 1)] == [400]
     writer.join()
     broker.start()
     api.wait(lambda: is_ready(api), 40)
@@ -131,13 +137,8 @@ def test_an_idle_daemon_is_small(api):
     api.wait(lambda: is_ready(api), 40)
     pid = api.process.pid
 
-    def cpu():
-        fields = open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()
-        return int(fields[11]) + int(fields[12])
-    before = cpu()
-    time.sleep(5)
-    used = cpu() - before
+    used = cpu_of_idling(lambda: cpu_seconds_of(pid), 5, 0.05)
     status = open(f"/proc/{pid}/status").read()
     resident = int(status.split("VmRSS:")[1].split()[0])
-    print(f"idle: {used / 5:.1f} % of a core, {resident} KiB resident")
-    assert used <= 5 and resident < 20 * 1024
+    print(f"idle: {used * 20:.1f} % of a core, {resident} KiB resident")
+    assert used <= 0.05 and resident < 20 * 1024

@@ -6,6 +6,7 @@ import threading
 import time
 
 from api_fixtures import api, listen, rows, world  # noqa: F401
+from guts_platform import wait_until
 
 
 # -- events ---------------------------------------------------------------------------------------
@@ -43,7 +44,7 @@ def test_the_stream_resumes_and_goes_on(api, rows, world):
     live = listen(api, "/v1/events/stream?after=18", 4)
     writer.join()
     assert [number for number, _ in live] == [19, 30, 31, 32]
-    assert time.monotonic() - begun < 6
+    assert time.monotonic() - begun < 20
     rest = listen(api, "/v1/events/stream?after=18", 2, {"Last-Event-ID": "30"})
     assert [number for number, _ in rest] == [31, 32]
 
@@ -64,11 +65,9 @@ def test_a_long_backlog_comes_in_portions_that_can_be_resumed(api, rows):
              "100 + seq, 1, 'default', 'job.note', 'info', 'migration', 'x' FROM seq_1_to_2500")
     rows.run("UPDATE leader SET event_number = 2600")
     seen, last = 0, 100
-    for _ in range(5):
-        events = listen(api, f"/v1/events/stream?after={last}&kind=job.", 2500, seconds=3)
-        if not events:
-            break
-        assert events[0][0] == last + 1
+    for _ in range(20):
+        events = listen(api, f"/v1/events/stream?after={last}&kind=job.", 2600 - last, seconds=10)
+        assert events and events[0][0] == last + 1
         seen, last = seen + len(events), events[-1][0]
         if last == 2600:
             break
@@ -99,7 +98,7 @@ def test_a_hundred_readers_hear_the_same(api, rows):
     heard = []
 
     def follow():
-        heard.append([n for n, _ in listen(api, "/v1/events/stream?after=3002", 2, seconds=20)])
+        heard.append([n for n, _ in listen(api, "/v1/events/stream?after=3002", 2)])
     readers = [threading.Thread(target=follow) for _ in range(100)]
     for one in readers:
         one.start()
@@ -131,7 +130,7 @@ def test_a_slow_reader_is_cut_off_and_resumes(api, rows):
             insert(first, 1000)
             time.sleep(0.15)
         time.sleep(2)
-        slow.settimeout(20)
+        slow.settimeout(60)
         while part := slow.recv(1 << 20):
             text += part
             if text.endswith(b"0\r\n\r\n"):
@@ -170,11 +169,12 @@ def test_a_stream_tells_that_the_database_went_back(api, rows):
             told.append(line.decode())
     reader = threading.Thread(target=follow)
     reader.start()
-    while not any("will be lost" in line for line in told):
-        time.sleep(0.05)
+    wait_until("it is told", 30, lambda: any("will be lost" in line for line in told))
+    rows.connection.begin()
     rows.run("DELETE FROM events WHERE number > 30000")
     rows.run("UPDATE leader SET event_number = 30000")
-    reader.join(20)
+    rows.connection.commit()
+    reader.join(60)
     assert not reader.is_alive()
     assert [line for line in told if line][-3:] == ["id: 30000", "event: reset",
                                                     'data: {"after":30000}']
@@ -203,8 +203,7 @@ def test_a_number_that_was_given_anew_is_noticed(api, rows):
             told.append(line.decode())
     reader = threading.Thread(target=follow)
     reader.start()
-    while not any("event 30020" in line for line in told):
-        time.sleep(0.05)
+    wait_until("it is told", 30, lambda: any("event 30020" in line for line in told))
     rows.run("UPDATE events SET at = 2000 WHERE number = 30020")
-    reader.join(20)
+    reader.join(60)
     assert not reader.is_alive() and "event: reset" in told

@@ -10,11 +10,12 @@ import time
 
 import pytest
 
+from guts_platform import cpu_of_idling, wait_until
 from node_play import BUILD, Node, Play, load_messages
 
 MIB = 1 << 20
 # Slow enough to strike in mid-copy.
-SLOW = {"disk_bytes": 96 * MIB, "data_percent": 100, "bytes_per_second": 32 * MIB}
+SLOW = {"disk_bytes": 96 * MIB, "data_percent": 100, "bytes_per_second": 16 * MIB}
 
 
 @pytest.fixture(scope="session")
@@ -59,7 +60,7 @@ def test_a_migration_is_accepted_done_told_and_closed(play, node, messages):
 
 def test_a_worker_killed_in_mid_copy_reads_little_again(play, node, messages):
     job = play.migrate(node, SLOW)
-    play.wait(lambda: play.done_bytes(job) > 40 * MIB, "a part of the copy")
+    play.wait(lambda: play.done_bytes(job) > 20 * MIB, "a part of the copy")
     [worker] = node.workers()
     limits = pathlib.Path(f"/proc/{worker}/limits").read_text()
     memory, = [line.split()[3] for line in limits.splitlines() if line.startswith("Max data size")]
@@ -75,12 +76,11 @@ def test_a_worker_killed_in_mid_copy_reads_little_again(play, node, messages):
 
 def test_a_daemon_killed_in_mid_copy_goes_on_after_its_start(play, node, messages):
     job = play.migrate(node, SLOW)
-    play.wait(lambda: play.done_bytes(job) > 40 * MIB, "a part of the copy")
+    play.wait(lambda: play.done_bytes(job) > 20 * MIB, "a part of the copy")
     [worker] = node.workers()
     before = play.instance
     node.kill()
-    time.sleep(0.3)
-    assert not os.path.exists(f"/proc/{worker}/exe")  # it died with its daemon
+    wait_until("it died with its daemon", 5, lambda: not os.path.exists(f"/proc/{worker}/exe"), 0.02)
     node.start()
     play.wait(lambda: play.instance != before, "the new instance")
     result = play.result(job)
@@ -94,7 +94,7 @@ def test_a_daemon_told_to_end_ends_soon_and_loses_nothing(play, node, messages):
     job = play.migrate(node, SLOW)
     play.wait(lambda: play.done_bytes(job) > 16 * MIB, "a part of the copy")
     before = play.instance
-    assert node.stop() < 5
+    assert node.stop() < 8
     node.start()
     play.wait(lambda: play.instance != before, "the new instance")
     assert play.result(job).outcome == messages.OUTCOME_DONE
@@ -105,10 +105,8 @@ def test_a_broker_that_is_away_stops_no_copy(play, node, messages, broker):
     play.wait(lambda: play.done_bytes(job) > 8 * MIB, "the copy to begin")
     broker.stop()
     play.disconnect()
-    time.sleep(1)
-    status, text = node.get("/readyz")
-    assert status == 503 and "broker" in text
-    time.sleep(3)  # as long as the copy takes: it goes on meanwhile
+    wait_until("it says what it lacks", 10, lambda: node.answers("/readyz", 503, "broker"))
+    time.sleep(4)  # as long as the copy takes: it goes on meanwhile
     broker.start()
     result = play.result(job)
     assert result.outcome == messages.OUTCOME_DONE, result.fault.text
@@ -160,7 +158,7 @@ def test_rubbish_goes_to_the_dead_letters_and_the_node_lives_on(play, node, mess
     play.channel.basic_publish("guts.v1", "guts.v1.node.n1", b"", pika.BasicProperties(type="?"))
     job = play.migrate(node)
     assert play.result(job).outcome == messages.OUTCOME_DONE
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while broker.queues("node").get("guts.v1.dead") != 2:
         assert time.monotonic() < until
         time.sleep(0.5)
@@ -229,7 +227,7 @@ def test_a_node_whose_space_is_full_waits_for_room(messages, broker, node):
                 filler.write(bytes(4096))
         node.start()
         play.wait(lambda: node.answers("/readyz", 503, "conversion space"), "it to say what it lacks")
-        assert node.stop() < 5
+        assert node.stop() < 8
         node.start()
         play.wait(lambda: node.answers("/readyz", 503, "conversion space"), "it to say so again")
         (pool / "filler").unlink()
@@ -244,10 +242,11 @@ def test_a_node_whose_space_is_full_waits_for_room(messages, broker, node):
 def test_an_idle_node_is_small_and_quiet(play, node):
     until = time.monotonic() + 2
     play.wait(lambda: time.monotonic() > until, "time to pass")
-    before, at = node.cpu_seconds(), time.monotonic()
-    until = time.monotonic() + 5
-    play.wait(lambda: time.monotonic() > until, "time to pass")
-    share = (node.cpu_seconds() - before) / (time.monotonic() - at)
+
+    def spend(seconds):
+        until = time.monotonic() + seconds
+        play.wait(lambda: time.monotonic() > until, "time to pass")
+    share = cpu_of_idling(node.cpu_seconds, 5, 0.2, wait=spend) / 5
     print(f"resident {node.resident_mib():.1f} MiB, {share * 100:.2f} % of a core")
     # Fifteen times as many reports as the default asks for.
     assert share < 0.05

@@ -41,7 +41,7 @@ class Peer:
     def _run(self, verb, *words, check=True):
         done = subprocess.run([HERE / self.script, verb, self.directory, *words], text=True,
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, timeout=180)
+                              stderr=subprocess.STDOUT, timeout=300)
         if check and done.returncode != 0:
             raise RuntimeError(f"{self.script} {verb}: {done.stdout}")
         return done.stdout

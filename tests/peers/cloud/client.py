@@ -43,7 +43,7 @@ class OpenStack:
         self._processes = Processes(directory)
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
-    def _run(self, verb, *words, seconds=600):
+    def _run(self, verb, *words, seconds=1200):
         done = subprocess.run([SCRIPT, verb, self.directory, *map(str, words)], text=True,
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, timeout=seconds)

@@ -126,7 +126,7 @@ class Lab:
     # -- the whole -----------------------------------------------------------------------------
     def _peer(self, script, verb, name, *words):
         done = subprocess.run([PEERS / script, verb, self.directory / name, *words], text=True,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=180,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300,
                               stdin=subprocess.DEVNULL)
         if done.returncode != 0:
             raise Failure(f"{script} {verb}: {done.stdout}")

@@ -133,7 +133,7 @@ static void a_rate_that_is_lifted_while_it_runs_is_felt_at_once(void **state)
 
 static void *stop_later(void *control)
 {
-    usleep(1200000);
+    usleep(3500000);
     ((struct copy_control *)control)->stop = true;
     return NULL;
 }
@@ -150,7 +150,7 @@ static void a_rate_that_is_lowered_while_it_runs_is_felt_at_once(void **state)
     pthread_t thread;
     play_init(&play, DISK_RANDOM);
     play.control.bytes_per_second = 16 << 20;
-    play.plan.idle_timeout_ms = 600; /* waiting for a rate is no stall */
+    play.plan.idle_timeout_ms = 2000; /* waiting for a rate is no stall */
     play.act = slow_down;
     assert_int_equal(pthread_create(&thread, NULL, stop_later, &play.control), 0);
     assert_false(copy_run(&play.plan, &err));
