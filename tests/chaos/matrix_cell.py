@@ -146,7 +146,7 @@ class Cell(Platform):
 
     def disarm(self):
         """Takes all arms away; keeps the process ids of those that had done what they were there for."""
-        end = time.monotonic() + 2
+        end = time.monotonic() + 15
         while True:
             paths = [path for path in self.points.iterdir() if path.name != "trace"]
             for path in paths:
@@ -161,7 +161,7 @@ class Cell(Platform):
             time.sleep(0.005)
 
     # -- asking, as a client that asks again -----------------------------------------------------
-    def insist(self, method, path, body, accepted, seconds=20):
+    def insist(self, method, path, body, accepted, seconds=60):
         """(status, answer, whether it had to ask again)"""
         end, again = time.monotonic() + seconds, False
         while True:
@@ -392,7 +392,7 @@ def settled(cell, row):
 def takeover(cell, row):
     """Its node goes for longer than the takeover time; the other one makes the second attempt."""
     begin(cell, row)
-    migration = cell.create("fake", row, seconds=2)
+    migration = cell.create("fake", row, seconds=4)
     cell.reach(migration, ("UPLOADING",))
     name = wait_until("it has a node", 10, lambda: (cell.rows(
         "SELECT n.name FROM jobs j JOIN nodes n ON n.id = j.node_id WHERE j.live = 1"
@@ -463,7 +463,7 @@ def play(cell, row):
     cell.begin_row(row)
     try:
         STORIES[row.story](cell, row)
-        end = time.monotonic() + 2  # what comes by time, or right after the end of the story
+        end = time.monotonic() + 15  # what comes by time, or right after the end of the story
         while cell.fired(row) is None and time.monotonic() < end:
             time.sleep(0.02)
         if cell.fired(row) is None:

@@ -54,7 +54,7 @@ def test_gc_shows_what_nobody_holds_and_removes_it_on_request(place):
 
 
 def test_gc_leaves_alone_what_a_migration_is_about_to_make(place):
-    place.add_fakes(vms=2, disk_bytes=4 * MIB, data_percent=100, bytes_per_second=MIB // 2)
+    place.add_fakes(vms=2, disk_bytes=8 * MIB, data_percent=100, bytes_per_second=MIB // 2)
     made = place.migrate("fake-000001", "nowhere", options={"store": "file"})["created"][0]["id"]
     place.wait_state(made, ["CONVERTING", "UPLOADING"])
     plant(place.world, made, server=False)

@@ -7,7 +7,7 @@ MIB = 1 << 20
 
 def test_what_a_dead_attempt_makes_after_the_result_is_removed(platform):
     platform.start(nodes=2)
-    platform.add_fakes(vms=1, disk_bytes=4 * MIB, data_percent=100, bytes_per_second=MIB)
+    platform.add_fakes(vms=1, disk_bytes=8 * MIB, data_percent=100, bytes_per_second=MIB)
     made = platform.migrate("fake-000001", "nowhere", options={"store": "file"})["created"][0]["id"]
     platform.wait_state(made, ["CONVERTING", "UPLOADING"])
     first = platform.migration(made)["node_name"]

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from nbd_peer import await_socket
+
 TOP = Path(__file__).resolve().parents[2]
 TOOL = Path(os.environ.get("GUTS_BUILD", TOP / "build")) / "migration/disk/tool/guts-disk"
 VMDK_KINDS = ["monolithicSparse", "streamOptimized", "monolithicFlat", "twoGbMaxExtentSparse",
@@ -223,8 +225,7 @@ def test_an_nbd_export_is_written_and_read(raw, digest, tmp_path):
     server = subprocess.Popen(["qemu-nbd", "-f", "qcow2", "-t", "-e", "8", "-k", tmp_path / "s",
                                target])
     try:
-        while not (tmp_path / "s").exists():
-            assert server.poll() is None
+        await_socket(server, tmp_path / "s")
         uri = f"nbd+unix:///?socket={tmp_path}/s"
         run(TOOL, "convert", raw, uri)
         assert run(TOOL, "digest", uri) == digest

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from nbd_peer import await_socket
+
 TOP = Path(__file__).resolve().parents[2]
 TOOL = Path(os.environ.get("GUTS_BUILD", TOP / "build")) / "migration/disk/tool/guts-disk"
 SIZE = (9 << 20) + 5 * 65536
@@ -281,8 +283,7 @@ def test_an_nbd_export_full_of_rubbish_is_zeroed_where_the_source_has_nothing(fo
     server = subprocess.Popen(["qemu-nbd", "-f", format, "-t", "-e", "8", "--discard=unmap",
                                "-k", tmp_path / "s", target])
     try:
-        while not (tmp_path / "s").exists():
-            assert server.poll() is None
+        await_socket(server, tmp_path / "s")
         uri = f"nbd+unix:///?socket={tmp_path}/s"
         run(TOOL, "convert", tmp_path / "d.vmdk", uri)
         extents = [line.split() for line in run(TOOL, "map", uri).splitlines()]

@@ -21,7 +21,7 @@ BUILD = pathlib.Path(os.environ.get("GUTS_BUILD", ROOT / "build"))
 KINDS = ["monolithicSparse", "monolithicFlat", "twoGbMaxExtentSparse", "twoGbMaxExtentFlat",
          "streamOptimized"]
 # /dev/kvm may be there and yet run nothing: what a test needs is the slow, sure way.
-BOOT = {"verify_boot": True, "boot_text": "hello from guts", "boot_timeout_s": 120,
+BOOT = {"verify_boot": True, "boot_text": "hello from guts", "boot_timeout_s": 300,
         "boot_accelerator": "tcg"}
 
 
@@ -33,7 +33,7 @@ def move(driver, settings, key, out, options=None, extra=None, root=None):
     out.mkdir(exist_ok=True)
     words = [BUILD / "tests/integration/move_machine", driver, json.dumps(settings), key,
              root or out.parent, out, json.dumps(options or {})] + ([extra] if extra else [])
-    done = subprocess.run([str(word) for word in words], text=True, stdout=subprocess.PIPE, timeout=300)
+    done = subprocess.run([str(word) for word in words], text=True, stdout=subprocess.PIPE, timeout=500)
     assert done.returncode in (0, 1), done
     return json.loads(done.stdout)
 
@@ -121,7 +121,8 @@ def test_a_moved_guest_boots(tmp_path, firmware, bus):
 
 def test_a_guest_that_does_not_boot_is_not_verified(tmp_path):
     make_guest(tmp_path / "in", "g", "--broken")
-    result = move("workstation", {"path": str(tmp_path / "in")}, "g.vmx", tmp_path / "out", BOOT)
+    result = move("workstation", {"path": str(tmp_path / "in")}, "g.vmx", tmp_path / "out",
+                  {**BOOT, "boot_timeout_s": 120})
     assert result["fault"] == "boot_failed"
     assert "ALERT!" in result["text"]
     assert result["evidence"] == {}

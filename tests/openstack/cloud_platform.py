@@ -132,7 +132,7 @@ class CloudPlatform(Platform):
                    lambda: name in self.steps(migration), 0.02)
 
     # -- the cloud ---------------------------------------------------------------------------------
-    def wait_inventory(self, wanted, seconds=60):
+    def wait_inventory(self, wanted, seconds=180):
         """Nova and Cinder delete in the background."""
         end = time.monotonic() + seconds
         while True:

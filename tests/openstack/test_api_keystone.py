@@ -24,7 +24,7 @@ def keystone_section(openstack, directory, **more):
         password.chmod(0o600)
     return conf_text({"keystone": {
         "auth_url": openstack.auth_url, "user": "glance", "password_file": password,
-        "cache": f"{CACHE_SECONDS}s", "cache_refused": "1s", "timeout": "1s", **more}})
+        "cache": f"{CACHE_SECONDS}s", "cache_refused": "1s", "timeout": "10s", **more}})
 
 
 class World:
@@ -229,15 +229,15 @@ def test_a_token_that_ends_is_refused_at_once(world):
 @pytest.mark.parametrize("deed", ["freeze", "kill"])
 def test_without_keystone_known_tokens_go_on_and_others_are_told(world, deed):
     openstack = world.openstack
-    api = world.start(f"away-{deed}", cache="30s")
+    api = world.start(f"away-{deed}", cache="300s", timeout="1s")
     known, unknown = openstack.token(openstack.member), openstack.new_token(openstack.reader)[0]
-    assert status_of(api, known) == 200
+    api.wait(lambda: status_of(api, known) == 200)  # a busy Keystone may need more than its second
     openstack.service(deed, "keystone")
     begun = time.monotonic()
     answer = api.get_raw("/v1/sources", {"X-Auth-Token": unknown})
     took = time.monotonic() - begun
     assert (answer.status_code, answer.json()["code"]) == (503, "keystone_unavailable")
-    assert took < 4 and "Retry-After" in answer.headers
+    assert took < 8 and "Retry-After" in answer.headers
     # Many that nobody knows hold up nobody who is known.
     with concurrent.futures.ThreadPoolExecutor(32) as pool:
         asked = [pool.submit(status_of, api, f"token-{number}") for number in range(200)]
@@ -249,7 +249,7 @@ def test_without_keystone_known_tokens_go_on_and_others_are_told(world, deed):
         assert {one.result() for one in asked} == {503}
     assert statistics.median(times) < 0.5 and max(times) < 3, times
     openstack.make_usable()
-    api.wait(lambda: status_of(api, unknown) == 200, 30)
+    api.wait(lambda: status_of(api, unknown) == 200, 90)
     assert "keystone_lost" in (api.directory / "log").read_text()
     seconds, status = api.stop()
     assert status == 0 and seconds < 8
@@ -261,7 +261,7 @@ def test_an_end_does_not_wait_for_a_frozen_keystone(world):
     openstack.service("freeze", "keystone")
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         asked = [pool.submit(status_of, api, f"token-{number}") for number in range(8)]
-        time.sleep(0.5)
+        time.sleep(3)  # all have been sent, and wait
         seconds, status = api.stop()
         assert status == 0 and seconds < 10
         assert {one.result() for one in asked} == {503}

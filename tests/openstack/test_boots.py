@@ -37,11 +37,11 @@ def platform(cloud_platform, host):
 def begin(platform, host, **options):
     return platform.begin_move("guest", options={
         "availability_zone": host, "flavor": "g.tiny", "verify_boot": True, "boot_text": MARKER,
-        "boot_timeout_s": 120, **options})
+        "boot_timeout_s": 300, **options})
 
 
 def end(platform, migration):
-    return platform.wait_state(migration, ["VERIFIED", "FAILED", "ROLLED_BACK"], 240)
+    return platform.wait_state(migration, ["VERIFIED", "FAILED", "ROLLED_BACK"], 400)
 
 
 def check_hardware(platform, openstack, server, done):

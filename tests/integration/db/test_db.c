@@ -388,10 +388,10 @@ static void a_frozen_server_bounds_every_call(void **state)
     kill(server, SIGCONT);
     assert_false(inserted);
     assert_ptr_equal(change_fault, &FAULT_UNCERTAIN);
-    assert_in_range(change_ms, 500, settings.answer_timeout_ms + 1500);
+    assert_in_range(change_ms, 500, settings.answer_timeout_ms + 6000);
     assert_false(pinged);
     assert_ptr_equal(connect_fault, &FAULT_DB_UNAVAILABLE);
-    assert_in_range(connect_ms, 500, settings.connect_timeout_ms + 1500);
+    assert_in_range(connect_ms, 500, settings.connect_timeout_ms + 6000);
     OK(db_ping(fresh, &err));
     db_free(fresh);
 }
