@@ -137,7 +137,7 @@ def test_a_full_filesystem_is_an_error_and_the_half_file_goes(raw, tmp_path):
             assert "no_space" in fails(TOOL, "convert", "-O", format, raw, tmp_path / "small/out")
             assert not (tmp_path / "small/out").exists()
     finally:
-        subprocess.run(["umount", tmp_path / "small"], check=True)
+        subprocess.run(["umount", "-l", tmp_path / "small"], check=True)
 
 
 def test_zeroes_among_data_take_no_room(tmp_path):
@@ -146,4 +146,4 @@ def test_zeroes_among_data_take_no_room(tmp_path):
     (tmp_path / "a.raw").write_bytes(data * 16)
     subprocess.run([TOOL, "convert", tmp_path / "a.raw", tmp_path / "b.raw"], check=True, timeout=60)
     assert (tmp_path / "b.raw").read_bytes() == data * 16
-    assert (tmp_path / "b.raw").stat().st_blocks * 512 < 16 * (704 << 10) + (64 << 10)
+    assert (tmp_path / "b.raw").stat().st_blocks * 512 < 16 * (704 << 10) + (1 << 20)

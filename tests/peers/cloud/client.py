@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """The running cloud as tests see it: tokens, calls, what it holds, faults of its services."""
-import contextlib
 import json
 import os
 import pathlib
@@ -71,15 +70,6 @@ class OpenStack:
             self._processes.kill(name)
         else:
             self._run("service", deed, name)
-
-    @contextlib.contextmanager
-    def held(self, name):
-        """A service stands still for a while; nothing else is to be made well again afterwards."""
-        self._processes.signal(name, signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            self._processes.signal(name, signal.SIGCONT)
 
     def make_usable(self):
         if self._touched:

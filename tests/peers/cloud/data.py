@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The databases of all services: made once, kept as a dump for the next lab on this machine."""
+import contextlib
 import gzip
 import hashlib
 import os
@@ -50,7 +51,8 @@ class Databases:
         else:
             self._migrate()
             if cache is not None:
-                self._keep(cache)
+                with contextlib.suppress(OSError):  # a home that cannot be written to keeps nothing
+                    self._keep(cache)
         self._map_cells()
         self.facts.path("schemas").touch()
 

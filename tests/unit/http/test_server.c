@@ -328,7 +328,7 @@ static void *close_server(void *context)
     while (!world->stream_began)
         pthread_cond_wait(&world->changed, &world->mutex);
     pthread_mutex_unlock(&world->mutex);
-    assert_true(http_server_close(world->server, 2000));
+    assert_true(http_server_close(world->server, 30000));
     return NULL;
 }
 

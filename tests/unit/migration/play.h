@@ -12,7 +12,7 @@
 #include "migration/node.h"
 #include "proto/codec.h"
 
-#define PATIENCE_MS 20000
+#define PATIENCE_MS 90000
 #define ENTRIES_MOST 64
 
 struct play {
@@ -70,7 +70,7 @@ struct wish {
 };
 
 /* A source that is slow enough to strike in mid-copy: 32 MiB in a second. */
-#define SLOW ", \"disk_bytes\": 33554432, \"data_percent\": 100, \"bytes_per_second\": 33554432"
+#define SLOW ", \"disk_bytes\": 33554432, \"data_percent\": 100, \"bytes_per_second\": 12582912"
 
 void play_turn(struct play *play);
 void play_open_node(struct play *play); /* it need not be heard of */

@@ -171,7 +171,7 @@ static void what_was_told_before_a_stop_is_there_and_gone_on_from(void **state)
     struct play play;
     struct error err = {0};
     play_init(&play, DISK_RANDOM);
-    play.control.bytes_per_second = 64 << 20;
+    play.control.bytes_per_second = 8 << 20;
     play.act = stop;
     assert_false(copy_run(&play.plan, &err));
     assert_ptr_equal(err.fault, &FAULT_CANCELLED);
@@ -205,7 +205,7 @@ static void a_destination_that_fills_up_ends_the_copy_and_can_be_gone_on_with(vo
     struct play play;
     struct error err = {0};
     play_init(&play, DISK_RANDOM);
-    play.control.bytes_per_second = 64 << 20;
+    play.control.bytes_per_second = 8 << 20;
     play.act = fill_up;
     assert_false(copy_run(&play.plan, &err));
     assert_ptr_equal(err.fault, &FAULT_NO_SPACE);
@@ -224,7 +224,7 @@ static void after_a_failed_flush_nothing_more_is_told(void **state)
     struct play play;
     struct error err = {0};
     play_init(&play, DISK_RANDOM);
-    play.control.bytes_per_second = 64 << 20;
+    play.control.bytes_per_second = 8 << 20;
     play.act = break_flushing;
     assert_false(copy_run(&play.plan, &err));
     assert_ptr_equal(err.fault, &FAULT_IO);
