@@ -151,8 +151,8 @@ bool openstack_accept(struct destination *destination, const struct ledger_entry
     }
     struct openstack_key result;
     bool is_made = entry->state == LEDGER_MADE || entry->state == LEDGER_ERROR;
-    if (!is_made || !openstack_key_parse(last, &result) ||
-        !openstack_key_parse(entry->key, &key) || key.attempt != result.attempt)
+    if (!is_made || !openstack_key_parse(last, &result) || !openstack_key_parse(entry->key, &key) ||
+        key.attempt != result.attempt)
         return openstack_undo(destination, entry, ret_state, err);
     if (!unmark_any(self, entry->kind, id, err))
         return false;

@@ -54,8 +54,8 @@ static void check_head(struct http_fetch *fetch)
     const struct http_head *head = &fetch->head;
     fetch->checked = true;
     /* 200: the server's answer to an If-Range that no longer holds. */
-    fetch->changed = status == 200 || (status == 206 && head->has_range &&
-                                       !http_thing_is(fetch->thing, head, true));
+    fetch->changed = status == 200 ||
+                     (status == 206 && head->has_range && !http_thing_is(fetch->thing, head, true));
     fetch->fits = status == 206 && !fetch->changed && head->has_range &&
                   head->first == fetch->offset + fetch->got &&
                   head->last < fetch->offset + fetch->wanted;

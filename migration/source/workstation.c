@@ -173,7 +173,8 @@ static bool begin(struct source *source, struct workstation_export *export, stru
     return workstation_describe(source, vm->key, export->arena, &now, err) &&
            vm_check_same(vm, now, err) &&
            open_place((struct workstation *)source, vm->key, export->arena, &export->place, err) &&
-           workstation_vm_identity(&export->place, vm, export->arena, &export->session.identity, err);
+           workstation_vm_identity(&export->place, vm, export->arena, &export->session.identity,
+                                   err);
 }
 
 static bool workstation_export_begin(struct source *source, const struct vm *vm,
