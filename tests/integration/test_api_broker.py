@@ -57,7 +57,7 @@ def test_a_wish_wakes_the_scheduler(api, rows, channel):
     channel.queue_bind(QUEUE, "guts.v1", QUEUE)
     source = rows.source("lab")
     api.call("POST", "/v1/sources/lab/refresh", status=202)
-    for _, properties, body in channel.consume(QUEUE, auto_ack=True, inactivity_timeout=10):
+    for _, properties, body in channel.consume(QUEUE, auto_ack=True, inactivity_timeout=60):
         assert properties is not None, "no Wake came"
         assert properties.type == "guts.v1.Wake"
         assert uuid.UUID(source).bytes in body

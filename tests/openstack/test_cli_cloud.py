@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """guts-manage keystone-setup, and `guts` with the token and the address that Keystone gives."""
 import json
+import re
 import subprocess
 import threading
 import time
@@ -176,10 +177,11 @@ def test_a_token_that_ends_meanwhile_is_renewed(world):
     follower = subprocess.Popen([program("cli"), "event", "follow"], text=True,
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                 env={**ENVIRONMENT, **variables})
-    too_long = threading.Timer(120, follower.kill)
+    too_long = threading.Timer(300, follower.kill)
     too_long.start()
     try:
-        time.sleep(15)  # the first token lives for twelve seconds
+        world.api.wait(lambda: re.search(r"^guts_api_event_streams [1-9]", world.api.get_raw("/metrics").text, re.M))
+        time.sleep(13)  # the first token lives for twelve seconds
         world.api.stop()
         world.rows.event(1, project)
         world.api.start()
