@@ -175,11 +175,12 @@ def test_an_application_credential_is_enough(platform):
                           {"application_credential": {"name": f"mover-{time.time()}"}},
                           headers={"X-Auth-Token": token})["application_credential"]
     platform.add("destinations", "by-credential", "openstack", auth_url=openstack.auth_url,
-                 region_name=openstack.region, application_credential_id=made["id"],
+                 region_name=openstack.region, auth_type="v3applicationcredential",
+                 application_credential_id=made["id"],
                  application_credential_secret=made["secret"])
     name, before = platform.machine("credited"), openstack.inventory()
     done = platform.move(name, destination="by-credential")
-    assert done["state"] == "VERIFIED", done
+    assert done["state"] == "VERIFIED", done["fault"]
     platform.act(done["id"], "rollback", "ROLLED_BACK")
     platform.wait_inventory(before)
 
