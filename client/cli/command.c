@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client/cli/command.h"
 
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -50,6 +51,94 @@ const struct command *command_find(char *const *words, size_t count, size_t *ret
                 best_length = strlen(command->name);
                 *ret_words = used;
             }
+        }
+    }
+    return best;
+}
+
+/* -- what was meant ------------------------------------------------------------------------------ */
+
+#define TYPED_SIZE 64
+
+/* How many letters must be added, dropped, changed or swapped with a neighbour to make b of a. Both are
+ * shorter than TYPED_SIZE. */
+static size_t distance(const char *a, const char *b)
+{
+    size_t rows[3][TYPED_SIZE + 1], width = strlen(b);
+    size_t *before = rows[0], *last = rows[1], *here = rows[2];
+    for (size_t j = 0; j <= width; j++)
+        last[j] = j;
+    for (size_t i = 1; a[i - 1] != '\0'; i++) {
+        here[0] = i;
+        for (size_t j = 1; j <= width; j++) {
+            size_t least = last[j - 1] + (a[i - 1] != b[j - 1]);
+            least = last[j] + 1 < least ? last[j] + 1 : least;
+            least = here[j - 1] + 1 < least ? here[j - 1] + 1 : least;
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
+                before[j - 2] + 1 < least)
+                least = before[j - 2] + 1;
+            here[j] = least;
+        }
+        size_t *oldest = before;
+        before = last;
+        last = here;
+        here = oldest;
+    }
+    return last[width];
+}
+
+/* As many of the words as the name has, parted by blanks alone; false when there are fewer, or they are
+ * longer than any name. */
+static bool join(const char *name, char *const *words, size_t count, bool swapped,
+                 char ret_typed[TYPED_SIZE])
+{
+    size_t length = 0, parts = 1;
+    char whole[TYPED_SIZE];
+    for (const char *p = name; *p != '\0'; p++)
+        parts += *p == ' ';
+    if (swapped && (parts != 2 || count < 2))
+        return false;
+    whole[0] = '\0';
+    for (size_t i = 0; i < count && i < parts; i++) {
+        const char *word = words[swapped ? 1 - i : i];
+        if (length + strlen(word) + 2 > sizeof(whole))
+            return false;
+        length += (size_t)sprintf(whole + length, "%s%s", i > 0 ? " " : "", word);
+    }
+    size_t at = 0;
+    for (; whole[at] != '\0'; at++) {
+        bool parts_words = whole[at] == ' ' || (whole[at] == '-' && at > 0);
+        if (parts_words && --parts == 0)
+            break;
+        ret_typed[at] = parts_words ? ' ' : whole[at];
+    }
+    ret_typed[at] = '\0';
+    return at > 0;
+}
+
+/* More than a third of a name is another word. */
+static size_t far(const char *name)
+{
+    size_t third = strlen(name) / 3;
+    return third < 1 ? 2 : third > 3 ? 4 : third + 1;
+}
+
+const struct command *command_nearest(char *const *words, size_t count)
+{
+    const struct command *best = NULL;
+    size_t least = SIZE_MAX;
+    for (size_t at = 0; at < 2 * command_group_count; at++) {
+        const struct command_group *group = command_groups[at / 2];
+        for (size_t i = 0; i < group->count; i++) {
+            char typed[TYPED_SIZE];
+            const char *name = group->commands[i].name;
+            if (!join(name, words, count, at % 2 == 1, typed))
+                continue;
+            size_t off = distance(typed, name) + at % 2;
+            if (off >= far(name) || off >= least)
+                continue;
+            least = off;
+            best = &group->commands[i];
         }
     }
     return best;

@@ -98,6 +98,9 @@ extern const size_t common_option_count;
 
 /* The command that the first words name; *ret_words tells how many they were. NULL: none. */
 const struct command *command_find(char *const *words, size_t count, size_t *ret_words);
+/* The command that was perhaps meant by words that name none: some letters off, or its two words in the
+ * other order. NULL: nothing is near. */
+const struct command *command_nearest(char *const *words, size_t count);
 void command_help(const struct command *command);
 /* All commands whose names begin with the words of `prefix` ("" for all). Returns how many. */
 size_t command_list_help(const char *prefix);

@@ -28,12 +28,15 @@ static void usage(FILE *where)
 static int unknown_command(char *const *words, size_t count)
 {
     char prefix[64];
+    const struct command *nearest = command_nearest(words, count);
     snprintf(prefix, sizeof(prefix), "%s", words[0]);
     fprintf(stderr, "guts: no command \"%s%s%s\"\n", words[0], count > 1 ? " " : "",
             count > 1 ? words[1] : "");
     fflush(stderr);
     if (words[0][0] == '-')
         fprintf(stderr, "options stand behind the command: guts COMMAND %s ...\n", words[0]);
+    else if (nearest != NULL)
+        fprintf(stderr, "did you mean: guts %s\n", nearest->name);
     else if (command_list_help(prefix) == 0)
         fprintf(stderr, "see: guts help\n");
     return EXIT_USAGE;

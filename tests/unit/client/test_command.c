@@ -35,6 +35,42 @@ static void half_a_name_is_none(void **state)
     assert_string_equal(FOUND(&used, ""), "");
 }
 
+static const char *nearest(size_t count, char *const *words)
+{
+    const struct command *command = command_nearest(words, count);
+    return command != NULL ? command->name : "";
+}
+#define NEAREST(...)                                                                               \
+    nearest(sizeof((char *[]){__VA_ARGS__}) / sizeof(char *), (char *[]){__VA_ARGS__})
+
+static void a_mistyped_command_has_a_nearest_one(void **state)
+{
+    (void)state;
+    assert_string_equal(NEAREST("migrat", "web-1", "--to", "kvm"), "migrate");
+    assert_string_equal(NEAREST("imgrate", "web-1"), "migrate");
+    assert_string_equal(NEAREST("surce", "list"), "source list");
+    assert_string_equal(NEAREST("sources", "list"), "source list");
+    assert_string_equal(NEAREST("source-lst"), "source list");
+    assert_string_equal(NEAREST("migration", "shwo", "x"), "migration show");
+    assert_string_equal(NEAREST("list", "sources"), "source list");
+    assert_string_equal(NEAREST("hlep"), "help");
+}
+
+static void what_is_far_from_every_command_has_none(void **state)
+{
+    char longest[256];
+    (void)state;
+    memset(longest, 'x', sizeof(longest) - 1);
+    longest[sizeof(longest) - 1] = '\0';
+    assert_string_equal(NEAREST("frobnicate"), "");
+    assert_string_equal(NEAREST("xy"), "");
+    assert_string_equal(NEAREST("source"), "");
+    assert_string_equal(NEAREST(""), "");
+    assert_string_equal(NEAREST("-", "-"), "");
+    assert_string_equal(NEAREST(longest), "");
+    assert_string_equal(NEAREST("source", longest), "");
+}
+
 static void every_command_is_whole(void **state)
 {
     (void)state;
@@ -56,6 +92,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_dash_and_a_blank_are_the_same),
         cmocka_unit_test(half_a_name_is_none),
+        cmocka_unit_test(a_mistyped_command_has_a_nearest_one),
+        cmocka_unit_test(what_is_far_from_every_command_has_none),
         cmocka_unit_test(every_command_is_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
