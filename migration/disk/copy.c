@@ -11,6 +11,7 @@
 #include "common/base/crashpoint.h"
 #include "common/base/memory.h"
 #include "migration/disk/copy_engine.h"
+#include "migration/disk/disk_ops.h"
 #include "migration/disk/pack.h"
 #include "proto/fault.h"
 
@@ -89,7 +90,8 @@ static void copy_init(struct copy *copy, struct copy_plan *plan)
     bool ordered = copy->ordered_read || copy->ordered_write;
     copy->buffer_bytes = ordered ? COPY_CHUNK_BYTES : PIECE_BYTES;
     copy->packs = plan->to != NULL && disk_takes_packs(plan->to) && disk_gives_packs(plan->from);
-    copy->taken_bytes = copy->buffer_bytes * (copy->packs ? 2 : 1);
+    copy->gather_bytes = copy->ordered_read && !copy->packs ? plan->from->gather_bytes : 0;
+    copy->taken_bytes = copy->buffer_bytes * (copy->packs ? 2 : 1) + copy->gather_bytes;
     copy->budget = plan->budget != NULL ? plan->budget : copy_budget_new(plan->memory_bytes);
     copy->held_bytes =
         disk_held_bytes(plan->from) + (plan->to != NULL ? disk_held_bytes(plan->to) : 0);

@@ -26,6 +26,7 @@ struct work {
     struct copy *copy;
     uint8_t *buffer;
     uint8_t *packs; /* of the buffer's blocks; NULL: the copy passes none */
+    uint8_t *room;  /* for what is gathered */
     uint32_t pack_lengths[COPY_CHUNK_BYTES / DISK_PACK_BYTES];
     struct copy_item item;
     struct copy_hash *hash; /* of the item */
@@ -77,11 +78,23 @@ static bool read_piece(struct work *work, uint8_t *to, size_t length, uint64_t o
     pay(copy, length);
     if (copy->ending || copy->control->stop)
         return error_set(err, &FAULT_CANCELLED, "the copy was asked to stop");
-    if (!read_bytes(work, to, length, offset, err))
+    if (copy->gather_bytes > 0 ? !disk_gather(copy->plan->from, to, work->room, length, offset, err)
+                               : !read_bytes(work, to, length, offset, err))
         return false;
     copy->control->read_bytes += length;
     copy->moved_ms = clock_mono_ms();
-    copy_hash_add(work->hash, to, length);
+    if (copy->gather_bytes == 0)
+        copy_hash_add(work->hash, to, length);
+    return true;
+}
+
+/* The other half of what was gathered: a chunk, for such a source has no extents. */
+static bool decode_whole(struct work *work, struct error *err)
+{
+    const struct copy_item *item = &work->item;
+    if (!disk_decode(work->copy->plan->from, work->buffer, work->room, item->offset, err))
+        return false;
+    copy_hash_add(work->hash, work->buffer, (size_t)item->length);
     return true;
 }
 
@@ -199,6 +212,11 @@ static bool pass_in_turn(struct work *work, struct error *err)
         copy_fail(copy, err); /* before the next in turn fails because of us */
     if (copy->ordered_read)
         copy_turn_pass(&copy->read_turn);
+    if (ok && copy->gather_bytes > 0 && work->item.data_bytes > 0 && !work->item.drop &&
+        !decode_whole(work, err)) {
+        ok = false;
+        copy_fail(copy, err);
+    }
     if (ok && copy->ordered_write && !copy_turn_wait(&copy->write_turn, ticket))
         ok = error_set(err, &FAULT_CANCELLED, "the copy ends");
     ok = ok && write_whole(work, err);
@@ -260,6 +278,7 @@ static bool work_once(struct work *work, bool *ret_end, struct error *err)
     if (work->buffer == NULL)
         return true;
     work->packs = copy->packs ? work->buffer + copy->buffer_bytes : NULL;
+    work->room = work->buffer + copy->buffer_bytes;
     if (copy_map_next(&copy->map, &work->item, ret_end, err))
         ok = pass_item(work, err);
     else

@@ -4,11 +4,13 @@
 #include <assert.h>
 #include <inttypes.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/base/memory.h"
 #include "migration/disk/disk_ops.h"
 #include "proto/fault.h"
 
+#define DECODERS_BYTES (8u << 20)
 #define ZERO_STEP_BYTES (256u << 10)
 static const uint8_t zero_step[ZERO_STEP_BYTES];
 
@@ -152,6 +154,19 @@ bool disk_read(struct disk *disk, void *ret_data, size_t length, uint64_t offset
     return length == 0 || disk->ops->read(disk, ret_data, length, offset, err);
 }
 
+bool disk_gather(struct disk *disk, void *ret_data, void *ret_room, size_t length, uint64_t offset,
+                 struct error *err)
+{
+    return range_check(disk, offset, length, err) &&
+           disk->ops->gather(disk, ret_data, ret_room, length, offset, err);
+}
+
+bool disk_decode(struct disk *disk, void *ret_data, const void *room, uint64_t offset,
+                 struct error *err)
+{
+    return disk->ops->decode(disk, ret_data, room, offset, err);
+}
+
 bool disk_write(struct disk *disk, const void *data, size_t length, uint64_t offset,
                 struct error *err)
 {
@@ -186,6 +201,14 @@ bool disk_finish(struct disk *disk, struct error *err)
     bool ok = disk->ops->finish != NULL ? disk->ops->finish(disk, err) : disk_flush(disk, err);
     disk_close(disk);
     return ok;
+}
+
+unsigned disk_decoders(uint64_t bytes_each)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    uint64_t most = cores > 1 ? (uint64_t)cores + 1 : 2, paid = DECODERS_BYTES / (bytes_each + 1);
+    most = most < paid ? most : paid;
+    return most > 0 ? (unsigned)most : 1;
 }
 
 void disk_expect(struct disk *disk, uint64_t length, uint64_t offset)

@@ -33,6 +33,13 @@ struct disk_ops {
                        struct error *err);
     /* The range, which was checked, will be read soon: a hint that costs nothing to ignore. */
     void (*expect)(struct disk *disk, uint64_t length, uint64_t offset);
+    /* Of a sequential disk whose bytes cost decoding: read in two halves. gather takes what is coded of a range, in
+     * the disk's order, into `gather_bytes` of room that the caller lends; decode makes bytes of it, from any
+     * thread, beside the next gather. ret_data is the same for both, and holds old bytes before. */
+    bool (*gather)(struct disk *disk, void *ret_data, void *ret_room, size_t length,
+                   uint64_t offset, struct error *err);
+    bool (*decode)(struct disk *disk, void *ret_data, const void *room, uint64_t offset,
+                   struct error *err);
     /* All of the range will be written soon: room may be taken for it at once, which then is true. What turns
      * out to be zero in it has to be zeroed. */
     bool (*room)(struct disk *disk, uint64_t length, uint64_t offset);
@@ -52,10 +59,19 @@ struct disk {
     unsigned parallel;
     uint32_t block_bytes; /* the unit in which room is given; disk_init says 4096 */
     uint64_t held_bytes;  /* of buffers, see disk_held_bytes; wrappers pass on what they wrap */
+    size_t gather_bytes;  /* 0: it is not read in two halves */
     bool whole_blocks;    /* a copy writes whole aligned blocks, each once */
 };
+/* How many decoders that hold so many bytes each a disk has, for readers at once; others wait for one. One a core and
+ * one more, within 8 MiB; one in any case. */
+unsigned disk_decoders(uint64_t bytes_each);
 /* For disks over other disks: tells what will be read soon, as far as it lies inside. */
 void disk_expect(struct disk *disk, uint64_t length, uint64_t offset);
+/* See gather and decode; where gather_bytes is not 0. The range is checked by disk_gather alone. */
+bool disk_gather(struct disk *disk, void *ret_data, void *ret_room, size_t length, uint64_t offset,
+                 struct error *err) MUST_CHECK;
+bool disk_decode(struct disk *disk, void *ret_data, const void *room, uint64_t offset,
+                 struct error *err) MUST_CHECK;
 /* Tells what will be written soon; true: zeroes in it are not left out, but zeroed. */
 bool disk_room(struct disk *disk, uint64_t length, uint64_t offset);
 /* Larger disks do not exist at any peer; a size from outside beyond it is a lie. */

@@ -6,13 +6,24 @@
 #include <zstd.h>
 
 #include "common/base/memory.h"
+#include "migration/disk/disk_ops.h"
+
+#define CLUSTERS_EACH 3u /* two packed, and one inflated */
 
 void qcow2_inflaters_init(struct qcow2_inflaters *inflaters, size_t cluster_bytes, bool zstd)
 {
     inflaters->cluster_bytes = cluster_bytes;
     inflaters->zstd = zstd;
     inflaters->idle = NULL;
+    inflaters->made = 0;
+    inflaters->most = disk_decoders(CLUSTERS_EACH * cluster_bytes);
     pthread_mutex_init(&inflaters->lock, NULL);
+    pthread_cond_init(&inflaters->given, NULL);
+}
+
+uint64_t qcow2_inflaters_bytes(const struct qcow2_inflaters *inflaters)
+{
+    return (uint64_t)inflaters->most * CLUSTERS_EACH * inflaters->cluster_bytes;
 }
 
 static void inflater_free(const struct qcow2_inflaters *inflaters, struct qcow2_inflater *inflater)
@@ -33,6 +44,7 @@ void qcow2_inflaters_fini(struct qcow2_inflaters *inflaters)
         inflater_free(inflaters, inflaters->idle);
         inflaters->idle = next;
     }
+    pthread_cond_destroy(&inflaters->given);
     pthread_mutex_destroy(&inflaters->lock);
 }
 
@@ -51,6 +63,8 @@ static struct qcow2_inflater *inflater_new(const struct qcow2_inflaters *inflate
 struct qcow2_inflater *qcow2_inflater_take(struct qcow2_inflaters *inflaters, uint64_t entry)
 {
     pthread_mutex_lock(&inflaters->lock);
+    while (inflaters->idle == NULL && inflaters->made >= inflaters->most)
+        pthread_cond_wait(&inflaters->given, &inflaters->lock);
     struct qcow2_inflater **link = &inflaters->idle;
     while (*link != NULL && (*link)->held != entry)
         link = &(*link)->next;
@@ -59,6 +73,8 @@ struct qcow2_inflater *qcow2_inflater_take(struct qcow2_inflaters *inflaters, ui
     struct qcow2_inflater *inflater = *link;
     if (inflater != NULL)
         *link = inflater->next;
+    else
+        inflaters->made++;
     pthread_mutex_unlock(&inflaters->lock);
     return inflater != NULL ? inflater : inflater_new(inflaters);
 }
@@ -68,6 +84,7 @@ void qcow2_inflater_give(struct qcow2_inflaters *inflaters, struct qcow2_inflate
     pthread_mutex_lock(&inflaters->lock);
     inflater->next = inflaters->idle;
     inflaters->idle = inflater;
+    pthread_cond_signal(&inflaters->given);
     pthread_mutex_unlock(&inflaters->lock);
 }
 

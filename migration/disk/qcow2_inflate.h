@@ -22,12 +22,17 @@ struct qcow2_inflater {
 struct qcow2_inflaters {
     size_t cluster_bytes;
     bool zstd;
+    unsigned most;
     pthread_mutex_t lock;
+    pthread_cond_t given;
     struct qcow2_inflater *idle;
+    unsigned made;
 };
 void qcow2_inflaters_init(struct qcow2_inflaters *inflaters, size_t cluster_bytes, bool zstd);
+/* What they may come to hold: disk_decoders at most. */
+uint64_t qcow2_inflaters_bytes(const struct qcow2_inflaters *inflaters);
 void qcow2_inflaters_fini(struct qcow2_inflaters *inflaters);
-/* Rather one that holds the cluster of that entry than another. */
+/* Waits while all are in use. Rather one that holds the cluster of that entry than another. */
 struct qcow2_inflater *qcow2_inflater_take(struct qcow2_inflaters *inflaters, uint64_t entry);
 void qcow2_inflater_give(struct qcow2_inflaters *inflaters, struct qcow2_inflater *inflater);
 /* Of the `length` bytes in packed, which may be followed by what is no part of it; false: damaged, or not

@@ -18,6 +18,7 @@
 #define HEADER_BYTES 112u
 #define L1_MOST (32u << 20) /* bytes, as qemu bounds it */
 #define L2_CACHED 16u
+#define L2_BYTES (1u << 20) /* of them, if two are not more */
 #define ADDRESS_MASK 0x00fffffffffffe00ull
 #define ENTRY_COMPRESSED (1ull << 62)
 #define ENTRY_ZERO 1ull
@@ -38,6 +39,7 @@ struct disk_qcow2_read {
     uint64_t table_covers; /* bytes of the disk */
     pthread_mutex_t lock;  /* of all below */
     uint64_t clock;
+    unsigned table_count;
     struct table tables[L2_CACHED];
 };
 
@@ -69,7 +71,7 @@ static bool table_get(struct disk_qcow2_read *self, uint64_t address, const uint
     if (address % cluster_bytes(self) != 0)
         return error_set(err, &FAULT_DISK_INVALID, "%s: a table at %" PRIu64,
                          self->disk.description, address);
-    for (unsigned i = 0; i < L2_CACHED; i++) {
+    for (unsigned i = 0; i < self->table_count; i++) {
         struct table *table = &self->tables[i];
         if (table->address == address) {
             table->used_at = ++self->clock;
@@ -320,10 +322,16 @@ static bool load(struct disk_qcow2_read *self, const uint8_t *header, struct err
     self->cluster_bits = get32(header + 20);
     bool zstd = get32(header + 4) >= 3 && (get64(header + 72) & 8) != 0 && header[104] == 1;
     qcow2_inflaters_init(&self->inflaters, cluster_bytes(self), zstd);
-    self->l1_entries = bytes / 8;
     self->table_covers = cluster_bytes(self) / 8 * cluster_bytes(self);
     if (bytes > L1_MOST)
         return invalid(self->file, "an absurd first table", err);
+    uint64_t needed = (self->disk.size_bytes + self->table_covers - 1) / self->table_covers * 8;
+    bytes = bytes < needed ? bytes : needed;
+    self->l1_entries = bytes / 8;
+    uint64_t tables = L2_BYTES / cluster_bytes(self);
+    self->table_count = tables < 2 ? 2 : tables > L2_CACHED ? L2_CACHED : (unsigned)tables;
+    self->disk.held_bytes +=
+        bytes + self->table_count * cluster_bytes(self) + qcow2_inflaters_bytes(&self->inflaters);
     self->l1 = xcalloc(bytes + 8, 1);
     return bytes == 0 || disk_read(self->file, self->l1, bytes, get64(header + 40), err);
 }

@@ -341,10 +341,31 @@ static struct disk_vmdk *vmdk_new(void)
     return vmdk;
 }
 
+/* What tables and decoders may come to hold. */
+static uint64_t held_bytes(const struct vmdk_chain *chain)
+{
+    uint64_t block = 0, inflaters = 0;
+    for (unsigned i = 0; i < chain->layer_count; i++) {
+        for (size_t j = 0; j < chain->layers[i].extent_count; j++) {
+            const struct vmdk_extent *extent = &chain->layers[i].extents[j];
+            const struct vmdk_sparse *sparse = &extent->sparse;
+            if (extent->kind != VMDK_EXTENT_SPARSE)
+                continue;
+            uint64_t table = (uint64_t)sparse->table_entries * sparse->entry_bytes;
+            uint64_t more = sparse->compressed ? vmdk_inflaters_bytes(sparse->grain_bytes) : 0;
+            table = table > VMDK_DIRECTORY_BLOCK_BYTES ? table : VMDK_DIRECTORY_BLOCK_BYTES;
+            block = table > block ? table : block;
+            inflaters = more > inflaters ? more : inflaters;
+        }
+    }
+    return block * VMDK_CACHE_SLOTS + inflaters;
+}
+
 static struct disk *vmdk_ready(struct disk_vmdk *vmdk, const char *name)
 {
     disk_init(&vmdk->disk, &vmdk_ops, xasprintf("vmdk %s", name), chain_identity(&vmdk->chain),
               vmdk->chain.layers[0].size_bytes, DISK_RANDOM, VMDK_PARALLEL);
+    vmdk->disk.held_bytes = held_bytes(&vmdk->chain);
     return &vmdk->disk;
 }
 
@@ -382,7 +403,7 @@ bool disk_vmdk_open_over(struct disk *bytes, struct disk **ret_disk, struct erro
     *ret_disk = vmdk_ready(vmdk, disk_describe(bytes));
     free((*ret_disk)->identity);
     (*ret_disk)->identity = xstrdup(disk_identity(bytes));
-    (*ret_disk)->held_bytes = disk_held_bytes(bytes);
+    (*ret_disk)->held_bytes += disk_held_bytes(bytes);
     return true;
 }
 

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "common/base/memory.h"
+#include "migration/disk/disk_ops.h"
 #include "migration/disk/vmdk_inner.h"
 #include "proto/fault.h"
 
@@ -18,7 +19,9 @@
 void vmdk_inflaters_init(struct vmdk_inflaters *inflaters)
 {
     inflaters->idle = NULL;
+    inflaters->made = 0;
     pthread_mutex_init(&inflaters->lock, NULL);
+    pthread_cond_init(&inflaters->given, NULL);
 }
 
 static void inflater_free(struct vmdk_inflater *inflater)
@@ -36,6 +39,7 @@ void vmdk_inflaters_fini(struct vmdk_inflaters *inflaters)
         inflater_free(inflaters->idle);
         inflaters->idle = next;
     }
+    pthread_cond_destroy(&inflaters->given);
     pthread_mutex_destroy(&inflaters->lock);
 }
 
@@ -45,12 +49,33 @@ static size_t compressed_most(uint32_t grain_bytes)
     return MARKER_BYTES + (size_t)grain_bytes + grain_bytes / 8 + 1024;
 }
 
+static size_t window_bytes(uint32_t grain_bytes)
+{
+    size_t most = compressed_most(grain_bytes);
+    return most > WINDOW_BYTES ? most : WINDOW_BYTES;
+}
+
+static uint64_t bytes_each(uint32_t grain_bytes)
+{
+    return window_bytes(grain_bytes) + (uint64_t)grain_bytes;
+}
+
+uint64_t vmdk_inflaters_bytes(uint32_t grain_bytes)
+{
+    return bytes_each(grain_bytes) * disk_decoders(bytes_each(grain_bytes));
+}
+
 struct vmdk_inflater *vmdk_inflater_take(struct vmdk_inflaters *inflaters, uint32_t grain_bytes)
 {
+    unsigned most = disk_decoders(bytes_each(grain_bytes));
     pthread_mutex_lock(&inflaters->lock);
+    while (inflaters->idle == NULL && inflaters->made >= most)
+        pthread_cond_wait(&inflaters->given, &inflaters->lock);
     struct vmdk_inflater *inflater = inflaters->idle;
     if (inflater != NULL)
         inflaters->idle = inflater->next;
+    else
+        inflaters->made++;
     pthread_mutex_unlock(&inflaters->lock);
     if (inflater == NULL) {
         inflater = xcalloc(1, sizeof(*inflater));
@@ -60,8 +85,7 @@ struct vmdk_inflater *vmdk_inflater_take(struct vmdk_inflaters *inflaters, uint3
     }
     inflater->window_length = 0;
     if (inflater->grain_capacity < grain_bytes) {
-        size_t most = compressed_most(grain_bytes);
-        inflater->window_capacity = most > WINDOW_BYTES ? most : WINDOW_BYTES;
+        inflater->window_capacity = window_bytes(grain_bytes);
         inflater->window = xreallocarray(inflater->window, inflater->window_capacity, 1);
         inflater->grain = xreallocarray(inflater->grain, grain_bytes, 1);
         inflater->grain_capacity = grain_bytes;
@@ -74,6 +98,7 @@ void vmdk_inflater_give(struct vmdk_inflaters *inflaters, struct vmdk_inflater *
     pthread_mutex_lock(&inflaters->lock);
     inflater->next = inflaters->idle;
     inflaters->idle = inflater;
+    pthread_cond_signal(&inflaters->given);
     pthread_mutex_unlock(&inflaters->lock);
 }
 

@@ -72,6 +72,7 @@ bool vmdk_file_read(const struct vmdk_file *file, void *ret_data, size_t length,
 /* -- cache ---------------------------------------------------------------------------------------- */
 #define VMDK_CACHE_SLOTS 128u
 #define VMDK_CACHE_BLOCK_MOST (32u << 10)
+#define VMDK_DIRECTORY_BLOCK_BYTES 4096u
 struct vmdk_cache_slot {
     pthread_mutex_t lock;
     const struct vmdk_file *file; /* NULL: empty */
@@ -138,10 +139,15 @@ struct vmdk_inflater {
 };
 struct vmdk_inflaters {
     pthread_mutex_t lock;
+    pthread_cond_t given;
     struct vmdk_inflater *idle;
+    unsigned made;
 };
+/* What those for such grains hold at most. */
+uint64_t vmdk_inflaters_bytes(uint32_t grain_bytes);
 void vmdk_inflaters_init(struct vmdk_inflaters *inflaters);
 void vmdk_inflaters_fini(struct vmdk_inflaters *inflaters);
+/* Waits while as many as there may be (disk_decoders) are in use. */
 struct vmdk_inflater *vmdk_inflater_take(struct vmdk_inflaters *inflaters, uint32_t grain_bytes);
 void vmdk_inflater_give(struct vmdk_inflaters *inflaters, struct vmdk_inflater *inflater);
 /* One grain, whose compressed form is at `offset`: bytes [at, at + length) of it. `grain_start` is its

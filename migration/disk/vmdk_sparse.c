@@ -19,7 +19,6 @@
 #define COMPRESSION_DEFLATE 1u
 #define COMPRESSED_GRAIN_MOST (4u << 20)
 #define GRAIN_MOST (64u << 20)
-#define DIRECTORY_BLOCK_BYTES 4096u
 #define TABLES_AHEAD 8u
 
 static uint16_t get16(const uint8_t *at)
@@ -191,9 +190,10 @@ static bool find_table(struct vmdk_cache *cache, const struct vmdk_file *file,
 {
     uint8_t raw[8] = {0};
     uint64_t at = index * sparse->entry_bytes;
-    if (!vmdk_cache_get(cache, file, sparse->directory_offset + at - at % DIRECTORY_BLOCK_BYTES,
-                        DIRECTORY_BLOCK_BYTES, at % DIRECTORY_BLOCK_BYTES, raw, sparse->entry_bytes,
-                        err))
+    if (!vmdk_cache_get(cache, file,
+                        sparse->directory_offset + at - at % VMDK_DIRECTORY_BLOCK_BYTES,
+                        VMDK_DIRECTORY_BLOCK_BYTES, at % VMDK_DIRECTORY_BLOCK_BYTES, raw,
+                        sparse->entry_bytes, err))
         return false;
     uint64_t entry = sparse->entry_bytes == 8 ? get64(raw) : get32(raw);
     if (sparse->kind != VMDK_SESPARSE) {

@@ -16,6 +16,8 @@
 #define GRAIN_MOST (1u << 20)
 #define OVERHEAD_MOST (64u << 20)
 #define METADATA_MOST (1ull << 30) /* tables behind the grains */
+#define GATHER_BYTES                                                                               \
+    (1280u << 10) /* a chunk's grains, compressed; what does not fit is inflated at once */
 
 enum { MARKER_END = 0, MARKER_TABLE = 1, MARKER_DIRECTORY = 2, MARKER_FOOTER = 3 };
 
@@ -29,8 +31,11 @@ struct disk_vmdk_stream {
     uint64_t at;          /* guest bytes given */
     bool complete;        /* the disk's last grain came */
     bool ended;           /* the end-of-stream marker came */
+    uint64_t next_start;  /* of the grain whose marker stands in packed[0..511], */
+    uint32_t next_length; /* compressed; 0: there is none */
     uint64_t grain_start; /* of the grain in hand */
     size_t grain_length;  /* 0: none in hand */
+    uint64_t grain_end;   /* of the last one that came */
     size_t packed_most;
     uint8_t *packed;
     uint8_t *grain;
@@ -71,31 +76,69 @@ static bool damaged(struct error *err, const char *what, uint64_t number)
     return error_set(err, &FAULT_DISK_INVALID, "vmdk stream: %s (%" PRIu64 ")", what, number);
 }
 
-/* The grain whose marker stands in packed[0..511]. */
-static bool take_grain(struct disk_vmdk_stream *stream, uint64_t sector, uint32_t length,
-                       struct error *err)
+/* The marker of a grain, in packed[0..511]. */
+static bool take_marker(struct disk_vmdk_stream *stream, uint64_t sector, uint32_t length,
+                        struct error *err)
 {
     uint64_t start = sector * SECTOR_BYTES;
     if (sector > DISK_SIZE_MOST / SECTOR_BYTES || start % stream->grain_bytes != 0 ||
-        start < stream->at || start >= stream->disk.size_bytes ||
-        (stream->grain_length > 0 && start <= stream->grain_start))
+        start < stream->at || start < stream->grain_end || start >= stream->disk.size_bytes)
         return damaged(err, "a grain out of order", sector);
-    size_t whole = ((size_t)MARKER_BYTES + length + SECTOR_BYTES - 1) / SECTOR_BYTES * SECTOR_BYTES;
-    if (whole > stream->packed_most)
+    if ((size_t)MARKER_BYTES + length > stream->packed_most - SECTOR_BYTES)
         return damaged(err, "an absurd grain", length);
-    if (whole > SECTOR_BYTES &&
-        !pull(stream, stream->packed + SECTOR_BYTES, whole - SECTOR_BYTES, err))
-        return false;
+    stream->next_start = start;
+    stream->next_length = length;
+    return true;
+}
+
+static size_t packed_bytes(uint32_t length)
+{
+    return ((size_t)MARKER_BYTES + length + SECTOR_BYTES - 1) / SECTOR_BYTES * SECTOR_BYTES;
+}
+
+/* The bytes of a grain that the disk has; its last one may be cut. */
+static size_t wanted_bytes(const struct disk_vmdk_stream *stream, uint64_t start)
+{
     uint64_t rest = stream->disk.size_bytes - start;
-    size_t wanted = rest < stream->grain_bytes ? (size_t)rest : stream->grain_bytes, got = 0;
-    if (libdeflate_zlib_decompress(stream->decoder, stream->packed + MARKER_BYTES, length,
-                                   stream->grain, stream->grain_bytes,
-                                   &got) != LIBDEFLATE_SUCCESS ||
-        got < wanted)
-        return damaged(err, "a damaged grain", sector);
+    return rest < stream->grain_bytes ? (size_t)rest : stream->grain_bytes;
+}
+
+/* The next grain with its marker, compressed, to where packed_bytes of room are. */
+static bool pull_grain(struct disk_vmdk_stream *stream, uint8_t *ret_packed, struct error *err)
+{
+    size_t whole = packed_bytes(stream->next_length);
+    if (ret_packed != stream->packed)
+        memcpy(ret_packed, stream->packed, SECTOR_BYTES);
+    if (whole > SECTOR_BYTES && !pull(stream, ret_packed + SECTOR_BYTES, whole - SECTOR_BYTES, err))
+        return false;
+    stream->grain_end = stream->next_start + wanted_bytes(stream, stream->next_start);
+    stream->complete = stream->grain_end == stream->disk.size_bytes;
+    stream->next_length = 0;
+    return true;
+}
+
+/* Inflates to where a whole grain has room. */
+static bool inflate(struct libdeflate_decompressor *decoder, const uint8_t *packed, uint32_t length,
+                    uint8_t *ret_grain, size_t grain_bytes, size_t wanted, struct error *err)
+{
+    size_t got = 0;
+    return (libdeflate_zlib_decompress(decoder, packed + MARKER_BYTES, length, ret_grain,
+                                       grain_bytes, &got) == LIBDEFLATE_SUCCESS &&
+            got >= wanted) ||
+           damaged(err, "a damaged grain", get64(packed));
+}
+
+/* The next grain becomes the one in hand. */
+static bool take_grain(struct disk_vmdk_stream *stream, struct error *err)
+{
+    uint64_t start = stream->next_start;
+    uint32_t length = stream->next_length;
+    if (!pull_grain(stream, stream->packed, err) ||
+        !inflate(stream->decoder, stream->packed, length, stream->grain, stream->grain_bytes,
+                 wanted_bytes(stream, start), err))
+        return false;
     stream->grain_start = start;
-    stream->grain_length = wanted;
-    stream->complete = start + wanted == stream->disk.size_bytes;
+    stream->grain_length = wanted_bytes(stream, start);
     return true;
 }
 
@@ -114,18 +157,17 @@ static bool pull_marker(struct disk_vmdk_stream *stream, struct error *err)
     return false;
 }
 
-/* Goes on until a grain is in hand or the stream ends. */
-static bool next_grain(struct disk_vmdk_stream *stream, struct error *err)
+/* Goes on until a grain's marker is there or the stream ends. */
+static bool next_marker(struct disk_vmdk_stream *stream, struct error *err)
 {
     uint64_t metadata = 0;
-    stream->grain_length = 0;
-    while (!stream->ended && stream->grain_length == 0) {
+    while (!stream->ended && stream->next_length == 0) {
         if (!pull_marker(stream, err))
             return false;
         uint64_t value = get64(stream->packed);
         uint32_t length = get32(stream->packed + 8), type = get32(stream->packed + MARKER_BYTES);
         if (length > 0) {
-            if (!take_grain(stream, value, length, err))
+            if (!take_marker(stream, value, length, err))
                 return false;
         } else if (type == MARKER_END) {
             stream->ended = true;
@@ -139,14 +181,31 @@ static bool next_grain(struct disk_vmdk_stream *stream, struct error *err)
     return true;
 }
 
+/* A stream that breaks behind its last grain is still a broken one. */
+static bool end_well(struct disk_vmdk_stream *stream, struct error *err)
+{
+    return stream->at < stream->disk.size_bytes || stream->ended || next_marker(stream, err);
+}
+
+static bool next_grain(struct disk_vmdk_stream *stream, struct error *err)
+{
+    return next_marker(stream, err) && (stream->ended || take_grain(stream, err));
+}
+
+static bool is_at(const struct disk_vmdk_stream *stream, uint64_t offset, struct error *err)
+{
+    return offset == stream->at ||
+           error_set(err, &FAULT_INVALID, "vmdk stream: %" PRIu64 " after %" PRIu64, offset,
+                     stream->at);
+}
+
 static bool stream_read(struct disk *disk, void *ret_data, size_t length, uint64_t offset,
                         struct error *err)
 {
     struct disk_vmdk_stream *stream = (struct disk_vmdk_stream *)disk;
     uint8_t *to = ret_data;
-    if (offset != stream->at)
-        return error_set(err, &FAULT_INVALID, "vmdk stream: %" PRIu64 " after %" PRIu64, offset,
-                         stream->at);
+    if (!is_at(stream, offset, err))
+        return false;
     while (length > 0) {
         if (stream->grain_length == 0 && !stream->ended && !next_grain(stream, err))
             return false;
@@ -167,12 +226,106 @@ static bool stream_read(struct disk *disk, void *ret_data, size_t length, uint64
         stream->at += step;
         length -= step;
     }
-    /* A stream that breaks behind its last grain is still a broken one. */
-    while (stream->at == disk->size_bytes && !stream->ended) {
-        if (!next_grain(stream, err))
+    return end_well(stream, err);
+}
+
+/* -- in two halves: the grains of a range as they come, then inflated beside the stream ------------------ */
+
+struct gathered {
+    uint64_t start;
+    uint32_t at; /* in bytes */
+    uint32_t length;
+};
+/* At the beginning of the room that is lent. */
+struct gathering {
+    uint32_t count;
+    uint32_t used;
+    size_t length;
+    bool zeroed; /* the data; some of it is there already */
+    struct gathered grains[64];
+    uint8_t bytes[];
+};
+_Static_assert(sizeof(struct gathering) < GATHER_BYTES / 2, "there is room for grains");
+
+static bool gather_grain(struct disk_vmdk_stream *stream, struct gathering *all, uint8_t *ret_data,
+                         uint64_t offset, struct error *err)
+{
+    uint64_t start = stream->next_start;
+    uint32_t length = stream->next_length;
+    size_t rest = GATHER_BYTES - sizeof(*all) - all->used;
+    if (all->count == COUNT_OF(all->grains) || packed_bytes(length) > rest) {
+        if (!take_grain(stream, err))
+            return false;
+        if (!all->zeroed)
+            memset(ret_data, 0, all->length);
+        all->zeroed = true;
+        memcpy(ret_data + (start - offset), stream->grain, stream->grain_length);
+        stream->grain_length = 0;
+        return true;
+    }
+    all->grains[all->count++] = (struct gathered){start, all->used, length};
+    all->used += (uint32_t)packed_bytes(length);
+    return pull_grain(stream, all->bytes + all->used - packed_bytes(length), err);
+}
+
+static bool stream_gather(struct disk *disk, void *ret_data, void *ret_room, size_t length,
+                          uint64_t offset, struct error *err)
+{
+    struct disk_vmdk_stream *stream = (struct disk_vmdk_stream *)disk;
+    struct gathering *all = ret_room;
+    uint64_t end = offset + length;
+    *all = (struct gathering){.length = length};
+    if (offset % stream->grain_bytes != 0 || stream->grain_length > 0 ||
+        (length % stream->grain_bytes != 0 && end < disk->size_bytes)) {
+        all->zeroed = true;
+        return stream_read(disk, ret_data, length, offset, err);
+    }
+    if (!is_at(stream, offset, err))
+        return false;
+    for (;;) {
+        if (!next_marker(stream, err))
+            return false;
+        if (stream->ended || stream->next_start >= end)
+            break;
+        if (!gather_grain(stream, all, ret_data, offset, err))
             return false;
     }
-    return true;
+    stream->at = end;
+    return end_well(stream, err);
+}
+
+/* The disk's last grain, if it is cut, has no room in the data: it goes through a buffer of its own. */
+static bool inflate_one(const struct disk_vmdk_stream *stream,
+                        struct libdeflate_decompressor *decoder, const uint8_t *packed,
+                        const struct gathered *grain, uint8_t *ret_data, struct error *err)
+{
+    size_t wanted = wanted_bytes(stream, grain->start);
+    if (wanted == stream->grain_bytes)
+        return inflate(decoder, packed, grain->length, ret_data, wanted, wanted, err);
+    uint8_t *whole = xcalloc(1, stream->grain_bytes);
+    bool ok = inflate(decoder, packed, grain->length, whole, stream->grain_bytes, wanted, err);
+    if (ok)
+        memcpy(ret_data, whole, wanted);
+    free(whole);
+    return ok;
+}
+
+static bool stream_decode(struct disk *disk, void *ret_data, const void *room, uint64_t offset,
+                          struct error *err)
+{
+    const struct disk_vmdk_stream *stream = (const struct disk_vmdk_stream *)disk;
+    const struct gathering *all = room;
+    struct libdeflate_decompressor *decoder = libdeflate_alloc_decompressor();
+    bool ok = true;
+    if (decoder == NULL)
+        abort();
+    if (!all->zeroed)
+        memset(ret_data, 0, all->length);
+    for (uint32_t i = 0; ok && i < all->count; i++)
+        ok = inflate_one(stream, decoder, all->bytes + all->grains[i].at, &all->grains[i],
+                         (uint8_t *)ret_data + (all->grains[i].start - offset), err);
+    libdeflate_free_decompressor(decoder);
+    return ok;
 }
 
 static void stream_close(struct disk *disk)
@@ -202,6 +355,8 @@ static char *stream_identify(struct disk *disk)
 static const struct disk_ops stream_ops = {
     .name = "vmdk stream",
     .read = stream_read,
+    .gather = stream_gather,
+    .decode = stream_decode,
     .close = stream_close,
     .identify = stream_identify,
     .interrupt = stream_interrupt,
@@ -230,6 +385,7 @@ static bool header_read(struct disk_vmdk_stream *stream, struct error *err)
     stream->packed_most = (size_t)stream->grain_bytes + stream->grain_bytes / 8 + 2048;
     stream->packed = xcalloc(1, stream->packed_most);
     stream->grain = xcalloc(1, stream->grain_bytes);
+    stream->disk.held_bytes += stream->packed_most + stream->grain_bytes;
     return skip(stream, (overhead - 1) * SECTOR_BYTES, err);
 }
 
@@ -240,6 +396,7 @@ static struct disk_vmdk_stream *stream_new(void)
     if (stream->decoder == NULL)
         abort();
     disk_init(&stream->disk, &stream_ops, xstrdup("vmdk stream"), NULL, 0, DISK_SEQUENTIAL, 1);
+    stream->disk.gather_bytes = GATHER_BYTES;
     return stream;
 }
 

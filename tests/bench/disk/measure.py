@@ -112,7 +112,7 @@ class Table:
         missed = [name for name, row in self.rows.items() if self.misses(row)]
         lacking = [name for name in wanted if name not in self.rows]
         for name in lacking:
-            print(f"not measured: {name}")
+            say(f"not measured: {name}")
         barred = sum(1 for row in self.rows.values() if row["bars"])
         print(f"{barred - len(missed)} of {barred} bars hold, {len(lacking)} rows are not measured")
         return 1 if missed else 0
