@@ -29,6 +29,7 @@ struct copies {
     bool resumed;
     struct error first; /* what went wrong first */
     struct copy_control *controls[VM_DISKS_MOST];
+    bool copied[VM_DISKS_MOST]; /* by an earlier run; looked up before threads write steps */
 };
 
 /* One disk under way. */
@@ -302,7 +303,7 @@ static void *copy_some(void *context)
         pthread_mutex_unlock(&all->mutex);
         if (end)
             return NULL;
-        if (!is_copied(all, index) &&
+        if (!all->copied[index] &&
             (!work_go_on(all->run->work, &err) || !copy_one(all, index, &err)))
             fail(all, &err);
     }
@@ -335,6 +336,8 @@ bool copy_disks(struct run *run, struct error *err)
     pthread_mutex_init(&all.mutex, NULL);
     work_reach(run->work,
                run->destination_driver->converts ? MIGRATION_CONVERTING : MIGRATION_UPLOADING);
+    for (size_t i = 0; i < run->vm->disk_count; i++)
+        all.copied[i] = is_copied(&all, i);
     run_threads(&all);
     copy_budget_free(all.budget);
     pthread_mutex_destroy(&all.mutex);
@@ -353,7 +356,7 @@ bool copy_disks(struct run *run, struct error *err)
 /* The identity may be long: the journal keeps its digest. */
 static void digest_identity(const struct run *run, struct buffer *ret_text)
 {
-    const char *identity = run->session->identity;
+    const char *identity = run->session->identity ? run->session->identity : "";
     XXH128_canonical_t digest;
     XXH128_canonicalFromHash(&digest, XXH3_128bits(identity, strlen(identity)));
     hex_encode(&digest, sizeof(digest), ret_text);

@@ -167,6 +167,12 @@ void openstack_facts_take_nova_limits(struct openstack_facts *facts, const json_
     }
 }
 
+static int64_t sum(json_int_t left, json_int_t right)
+{
+    json_int_t total;
+    return __builtin_add_overflow(left, right, &total) ? INT64_MAX : total;
+}
+
 void openstack_facts_take_quota_set(struct openstack_facts *facts, const json_t *set,
                                     const char *only, const char *name)
 {
@@ -177,9 +183,9 @@ void openstack_facts_take_quota_set(struct openstack_facts *facts, const json_t 
         if (!json_is_integer(limit) || (only != NULL && strcmp(key, only) != 0) ||
             strlen(key) > TEXT_MOST || !text_is_printable(key, false))
             continue;
-        json_int_t used = json_integer_value(json_object_get(one, "in_use")) +
-                          json_integer_value(json_object_get(one, "used")) +
-                          json_integer_value(json_object_get(one, "reserved"));
+        json_int_t used = sum(sum(json_integer_value(json_object_get(one, "in_use")),
+                                  json_integer_value(json_object_get(one, "used"))),
+                              json_integer_value(json_object_get(one, "reserved")));
         openstack_facts_put_quota(facts, name != NULL ? name : key, json_integer_value(limit),
                                   used);
     }

@@ -57,6 +57,12 @@ bool openstack_vm_has_root(const json_t *server)
     return json_is_object(json_object_get(server, "image"));
 }
 
+/* What is absurd stays so: vm_check refuses it. */
+static uint64_t bytes_of(uint64_t gib)
+{
+    return gib <= UINT64_MAX >> 30 ? gib << 30 : UINT64_MAX;
+}
+
 static const json_t *attachment_to(const json_t *volume, const char *server_id)
 {
     size_t index;
@@ -125,7 +131,7 @@ static void add_root(struct vm *vm, const struct openstack_parts *parts, const c
 {
     uint64_t gib = number_of(json_object_get(parts->server, "flavor"), "disk");
     uint64_t least = number_of(parts->image, "min_disk");
-    uint64_t bytes = (gib != 0 ? gib : least) << 30;
+    uint64_t bytes = bytes_of(gib != 0 ? gib : least);
     if (bytes == 0)
         set_obstacle(vm, &FAULT_DISK_UNSUPPORTED,
                      "its flavor has no size for the disk, and its image tells none");
@@ -146,11 +152,12 @@ static void add_volume(struct vm *vm, const json_t *volume, const char *bus, str
     if (json_is_true(json_object_get(volume, "encrypted")))
         set_obstacle(vm, &FAULT_VM_ENCRYPTED,
                      arena_printf(arena, "volume %s is encrypted: its key stays in its cloud", id));
-    vm->disks[vm->disk_count] = (struct vm_disk){.key = id,
-                                                 .bus = bus,
-                                                 .unit = (uint32_t)vm->disk_count,
-                                                 .capacity_bytes = number_of(volume, "size") << 30,
-                                                 .format = "raw"};
+    vm->disks[vm->disk_count] =
+        (struct vm_disk){.key = id,
+                         .bus = bus,
+                         .unit = (uint32_t)vm->disk_count,
+                         .capacity_bytes = bytes_of(number_of(volume, "size")),
+                         .format = "raw"};
     vm->disk_count++;
 }
 

@@ -132,6 +132,17 @@ static void more_disks_than_can_be_moved_are_told(void **state)
     json_decref(volumes);
 }
 
+static void an_absurd_size_is_not_taken_for_a_small_one(void **state)
+{
+    struct error err = {0};
+    struct openstack_parts parts = {
+        .server = parse(SERVER("SHUTOFF", "\"\"", "[{}]")),
+        .volumes = parse("[" VOLUME("v1", "17179869185", "/dev/vda", "") "]")}; /* 2^34 + 1 GiB */
+    struct vm *vm = openstack_vm(&parts, arena);
+    assert_null(vm->obstacle_code);
+    assert_false(vm_check(vm, &err));
+}
+
 static void nonsense_is_survived(void **state)
 {
     expect_obstacle("{\"id\":7,\"addresses\":[],\"flavor\":\"x\",\"status\":null}", "[1,{}]",
@@ -148,6 +159,7 @@ int main(void)
         VM_TEST(cards_of_interfaces_keep_their_order),
         VM_TEST(what_cannot_be_moved_is_told_as_an_obstacle),
         VM_TEST(more_disks_than_can_be_moved_are_told),
+        VM_TEST(an_absurd_size_is_not_taken_for_a_small_one),
         VM_TEST(nonsense_is_survived),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
