@@ -232,11 +232,6 @@ bool cage_start(const struct cage_plan *plan, struct cage **ret_cage, struct err
     return done;
 }
 
-pid_t cage_pid(const struct cage *cage)
-{
-    return cage->pid;
-}
-
 static void keep_tail(struct cage *cage, const char *data, size_t length)
 {
     if (length >= CAGE_TAIL_BYTES) {

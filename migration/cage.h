@@ -42,7 +42,6 @@ bool cage_start(const struct cage_plan *plan, struct cage **ret_cage, struct err
 /* Ends what still runs of the group (SIGTERM, 2 s later SIGKILL), reaps it, frees. NULL is fine. */
 void cage_close(struct cage *cage);
 void cage_closep(struct cage **cage);
-pid_t cage_pid(const struct cage *cage);
 /* Takes what the tool wrote, waiting for it at most so long. ret_length 0 with true: nothing yet, or,
  * when *ret_end, it closed its output. */
 bool cage_read(struct cage *cage, uint64_t timeout_ms, void *ret_data, size_t most,

@@ -161,12 +161,6 @@ void journal_close(struct journal *journal)
     free(journal);
 }
 
-void journal_closep(struct journal **journal)
-{
-    journal_close(*journal);
-    *journal = NULL;
-}
-
 bool journal_append(struct journal *journal, enum journal_kind kind, const void *data,
                     size_t length, struct error *err)
 {

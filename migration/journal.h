@@ -41,7 +41,6 @@ struct journal;
 bool journal_open(const char *directory, struct journal **ret_journal,
                   struct error *err) MUST_CHECK;
 void journal_close(struct journal *journal);
-void journal_closep(struct journal **journal);
 bool journal_append(struct journal *journal, enum journal_kind kind, const void *data,
                     size_t length, struct error *err) MUST_CHECK;
 /* All that was appended is on stable storage after it. After a failure nothing may be assumed of

@@ -51,7 +51,6 @@ enum migration_state work_reached(const struct work *work);
 void work_take_way(struct work *work, enum migration_state way);
 void work_count_resume(struct work *work);
 uint32_t work_resumes(const struct work *work);
-void work_beat(struct work *work); /* a sign of life */
 bool work_is_partial(const struct work *work);
 
 struct work_disk {

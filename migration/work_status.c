@@ -82,13 +82,6 @@ uint32_t work_resumes(const struct work *work)
     return work->resumes;
 }
 
-void work_beat(struct work *work)
-{
-    pthread_mutex_lock(&work->mutex);
-    work->beat++;
-    pthread_mutex_unlock(&work->mutex);
-}
-
 void work_tell_disk(struct work *work, size_t index, const struct work_disk *disk)
 {
     pthread_mutex_lock(&work->mutex);

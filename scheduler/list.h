@@ -27,10 +27,6 @@ static inline bool list_is_empty(const struct link *head)
 {
     return head->next == head;
 }
-static inline bool link_is_listed(const struct link *link)
-{
-    return link->next != NULL;
-}
 static inline void list_append(struct link *head, struct link *link)
 {
     link->previous = head->previous;

@@ -3,31 +3,23 @@
 
 #include "common/base/memory.h"
 
-static const struct {
-    const char *name;
-    bool is_passing;
-} reasons[] = {
-    [PLACE_FITS] = {"fits", true},
-    [PLACE_NODE_DOWN] = {"node_down", false},
-    [PLACE_NODE_DISABLED] = {"node_disabled", false},
-    [PLACE_NODE_DRAINING] = {"node_draining", false},
-    [PLACE_NO_SOURCE_DRIVER] = {"no_source_driver", false},
-    [PLACE_NO_DESTINATION_DRIVER] = {"no_destination_driver", false},
-    [PLACE_NO_LABEL] = {"no_label", false},
-    [PLACE_NO_SLOT] = {"no_slot", true},
-    [PLACE_NO_MEMORY] = {"no_memory", true},
-    [PLACE_NO_SPACE] = {"no_space", true},
-    [PLACE_NODE_HELD] = {"node_held", true},
+static const char *const reasons[] = {
+    [PLACE_FITS] = "fits",
+    [PLACE_NODE_DOWN] = "node_down",
+    [PLACE_NODE_DISABLED] = "node_disabled",
+    [PLACE_NODE_DRAINING] = "node_draining",
+    [PLACE_NO_SOURCE_DRIVER] = "no_source_driver",
+    [PLACE_NO_DESTINATION_DRIVER] = "no_destination_driver",
+    [PLACE_NO_LABEL] = "no_label",
+    [PLACE_NO_SLOT] = "no_slot",
+    [PLACE_NO_MEMORY] = "no_memory",
+    [PLACE_NO_SPACE] = "no_space",
+    [PLACE_NODE_HELD] = "node_held",
 };
 
 const char *place_reason_name(enum place_reason reason)
 {
-    return reasons[reason].name;
-}
-
-bool place_reason_is_passing(enum place_reason reason)
-{
-    return reasons[reason].is_passing;
+    return reasons[reason];
 }
 
 bool place_words_hold(const struct place_words *words, const char *word)

@@ -31,8 +31,6 @@ enum place_reason {
     PLACE_REASON_COUNT,
 };
 const char *place_reason_name(enum place_reason reason); /* "no_space" … */
-/* It may pass when other jobs end; others only when somebody changes the node. */
-bool place_reason_is_passing(enum place_reason reason);
 
 /* Words are interned (intern.h): equal words have equal addresses. */
 struct place_words {

@@ -162,22 +162,8 @@ bool openstack_token(struct openstack_session *session, uint64_t valid_ms, const
     return true;
 }
 
-const json_t *openstack_token_body(const struct openstack_session *session)
-{
-    return session->token_body;
-}
-
-static const char *id_of(const struct openstack_session *session, const char *what)
-{
-    return json_string_value(json_object_get(json_object_get(session->token_body, what), "id"));
-}
-
 const char *openstack_project_id(const struct openstack_session *session)
 {
-    return id_of(session, "project");
-}
-
-const char *openstack_user_id(const struct openstack_session *session)
-{
-    return id_of(session, "user");
+    const json_t *project = json_object_get(session->token_body, "project");
+    return json_string_value(json_object_get(project, "id"));
 }

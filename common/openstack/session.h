@@ -57,9 +57,6 @@ bool openstack_token(struct openstack_session *session, uint64_t valid_ms, const
 void openstack_forget_token(struct openstack_session *session);
 /* Of the token; NULL: it has none (call openstack_token first). */
 const char *openstack_project_id(const struct openstack_session *session);
-const char *openstack_user_id(const struct openstack_session *session);
-/* Keystone's "token" object of the answer. */
-const json_t *openstack_token_body(const struct openstack_session *session);
 
 /* -- services ------------------------------------------------------------------------------------- */
 /* By type: "identity", "image", "compute", "network", "volume" (also "block-storage", "volumev3"),

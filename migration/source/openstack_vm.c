@@ -75,18 +75,6 @@ static const json_t *attachment_to(const json_t *volume, const char *server_id)
     return NULL;
 }
 
-json_t *openstack_vm_volumes(const json_t *all, const char *server_id)
-{
-    size_t index;
-    json_t *volume;
-    json_t *list = json_array();
-    json_array_foreach((json_t *)all, index, volume) {
-        if (attachment_to(volume, server_id) != NULL)
-            json_array_append(list, volume);
-    }
-    return list;
-}
-
 struct placed {
     const json_t *volume;
     const char *device;

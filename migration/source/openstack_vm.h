@@ -25,7 +25,5 @@ struct openstack_parts {
 /* Never fails: what stands in the way is the vm's obstacle. */
 struct vm *openstack_vm(const struct openstack_parts *parts, struct arena *arena);
 bool openstack_vm_has_root(const json_t *server); /* booted from an image */
-/* The volumes of `all` (an array) that are attached to the server; a new array. */
-json_t *openstack_vm_volumes(const json_t *all, const char *server_id);
 
 #endif
