@@ -107,11 +107,12 @@ class Table:
     def end(self, wanted):
         """All rows that are known; says which of the wanted are missing. The exit code."""
         print("\n" + self.head())
-        for row in self.rows.values():
+        order = {name: place for place, name in enumerate(wanted)}
+        for row in sorted(self.rows.values(), key=lambda row: order.get(row["name"], len(order))):
             print(self.line(row))
         missed = [name for name, row in self.rows.items() if self.misses(row)]
         lacking = [name for name in wanted if name not in self.rows]
-        for name in lacking:
+        for name in lacking if len(lacking) <= 12 else []:
             say(f"not measured: {name}")
         barred = sum(1 for row in self.rows.values() if row["bars"])
         print(f"{barred - len(missed)} of {barred} bars hold, {len(lacking)} rows are not measured")
