@@ -7,7 +7,8 @@ import signal
 import time
 
 from lab import NODES, children, signal_process
-from spans import LEASE, TAKEOVER, length
+import spans
+from spans import LEASE, length
 
 # -- nodes -------------------------------------------------------------------------------------------
 def fill_pool(chaos, chance):
@@ -93,7 +94,7 @@ def trouble_far_end(chaos, chance):
     elif kind == "refuses":
         rule["fault"] = {"destination": "destination_refused", "source": "source_credentials"}[end]
     else:
-        rule["delay_ms"] = int(1000 * chance.choice([0.5, LEASE + 1, TAKEOVER + 2]))
+        rule["delay_ms"] = int(1000 * chance.choice([0.5, LEASE + 1, spans.TAKEOVER + 2]))
     if not chaos.take("far end"):
         return None
     chaos.set_rules([rule])
@@ -110,8 +111,8 @@ def late_deed(chaos, chance):
     if node in chaos.busy or not chaos.take("far end"):
         return None
     chaos.take(node)
-    chaos.set_rules([{"end": end, "deed": deed, "delay_ms": (TAKEOVER + 2) * 1000, "probability": 0.7}])
-    wait, after = chance.uniform(0.5, 3), TAKEOVER + chance.uniform(2, 5)
+    chaos.set_rules([{"end": end, "deed": deed, "delay_ms": (spans.TAKEOVER + 2) * 1000, "probability": 0.7}])
+    wait, after = chance.uniform(0.5, 3), spans.TAKEOVER + chance.uniform(2, 5)
     frozen = []
 
     def freeze():

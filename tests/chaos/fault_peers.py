@@ -10,7 +10,8 @@ import time
 from lab import APIS, NODES, SCHEDULERS
 from letters import SCHEDULER_QUEUES, Postman, node_queue
 from proxy import PASS, REFUSE, STALL, SWALLOW
-from spans import TAKEOVER, length
+import spans
+from spans import length
 
 DAEMONS = APIS + SCHEDULERS + NODES
 
@@ -89,7 +90,7 @@ def disturb_letters(chaos, chance):
     """Doubled, dropped, delayed messages on their way into one queue."""
     queue = chance.choice([SCHEDULER_QUEUES[0]] * 3 + [SCHEDULER_QUEUES[1]]
                           + [node_queue(name) for name in NODES])
-    mix = chance.choice([(0.5, 0, 0, 3), (0, 0.4, 0, 3), (0, 0, 0.6, TAKEOVER + 2),
+    mix = chance.choice([(0.5, 0, 0, 3), (0, 0.4, 0, 3), (0, 0, 0.6, spans.TAKEOVER + 2),
                          (0.2, 0.2, 0.2, 4)])
     after, seed = chance.uniform(3, 10), chance.random()
     if "broker" in chaos.busy or not chaos.take(queue):

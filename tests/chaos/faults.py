@@ -16,15 +16,13 @@ import time
 from fault_ends import END_FAULTS
 from fault_peers import DAEMONS, PEER_FAULTS
 from lab import NODES, children, signal_process
-from spans import TAKEOVER, length
-
-
-BREATH = 1.5 * TAKEOVER
+import spans
+from spans import length
 
 
 class Chaos:
-    def __init__(self, lab, load, chance, timeline, kinds):
-        self.kinds = [fault for fault in FAULTS if fault[0] in kinds for _ in range(fault[2])]
+    def __init__(self, lab, load, chance, timeline, faults):
+        self.kinds = [fault for fault in faults for _ in range(fault[2])]
         self.lab, self.load, self.chance, self.timeline = lab, load, chance, timeline
         self.healing = []
         self.count = itertools.count()
@@ -66,8 +64,8 @@ class Chaos:
 
     def free(self, what):
         """A peer stays whole for a while: where it is always away no migration is under way that faults could meet."""
-        if what in ("broker", "database"):
-            self.later(BREATH, lambda: self.busy.discard(what))
+        if what in ("broker", "database", "cloud"):
+            self.later(1.5 * spans.TAKEOVER, lambda: self.busy.discard(what))
         else:
             self.busy.discard(what)
 

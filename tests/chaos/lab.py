@@ -105,7 +105,8 @@ class Lab(Platform):
                  for line in text.replace(f'name = "{of}"', f'name = "{name or of}"').splitlines()]
         path = self.directory / "clone.conf"
         path.write_text("\n".join(lines) + "\n")
-        return Daemon("clone", [program("migration"), "--config", path], self.directory).start()
+        self.daemons["clone"] = Daemon("clone", [program("migration"), "--config", path], self.directory)
+        return self.daemons["clone"].start()
 
     def ask(self, api, method, path, body=None, timeout=6):
         """(status, answer); status 0 when there was none: then nobody knows whether it was done."""

@@ -20,7 +20,7 @@ HANDS = 3
 class Load:
     """Several hands, so that one which waits for a frozen API does not hold the others."""
 
-    def __init__(self, lab, seed, timeline, scale, hands=HANDS):
+    def __init__(self, lab, seed, timeline, scale, hands=HANDS, cloud=None):
         self.lab, self.timeline = lab, timeline
         self.hands = [Hand(self, random.Random(f"{seed} {number}")) for number in range(hands)]
         self.vm_count = {"small": 120, "full": 900}[scale]
@@ -29,11 +29,12 @@ class Load:
         self.ending = threading.Event()
         self.accepted = {}   # migration's id: what was asked
         self.wishes = {}     # wish's id: (verb, owner)
-        self.most_open = {"small": 40, "full": 60}[scale]
+        self.most_open = {"small": 40, "full": 240}[scale]
         self.open = 0        # migrations that do not rest, when somebody looked last
         self.refused = 0
         self.unanswered = 0
         self.originals = {}
+        self.cloud = cloud   # chooses what is moved there, where one is a destination
 
     def prepare(self):
         for number in range(1, self.machine_count + 1):
@@ -41,12 +42,14 @@ class Load:
             kind = ("monolithicSparse", "streamOptimized", "twoGbMaxExtentFlat")[number % 3]
             self.originals[name] = make_machine(self.lab.machines, name, kind, 1 + number % 2,
                                                 size_bytes=8 * MIB)[1]
-        self.lab.add_fakes(vms=self.vm_count, disk_bytes=FAKE_DISK_BYTES, data_percent=FAKE_PERCENT,
+        self.lab.add_fakes(vms=self.vm_count + (self.cloud.vms if self.cloud else 0), disk_bytes=FAKE_DISK_BYTES, data_percent=FAKE_PERCENT,
                            power="mixed", bytes_per_second=MIB // 4, disks=1)
         self.lab.add("sources", "workstations", "workstation", path=str(self.lab.machines))
         self.lab.add("destinations", "kvm", "local", path=str(self.lab.results))
 
     def start(self):
+        for _ in range(3 if self.cloud else 0):  # while all is well: some are accepted for certain
+            self.hands[0].begin(*self.cloud.next(self.hands[0].chance))
         for hand in self.hands:
             hand.start()
 
@@ -66,8 +69,9 @@ class Hand(threading.Thread):
     def run(self):
         while not self.load.ending.wait(self.load.pause * self.chance.uniform(0.5, 1.5)):
             dice = self.chance.random()
-            if (dice < 0.6 and self.load.open < self.load.most_open) or not self.load.accepted:
-                self.create()
+            if dice < 0.6 or not self.load.accepted:
+                if self.load.open < self.load.most_open:
+                    self.create()
             elif dice < 0.96:
                 self.change_mind()
             elif dice < 0.98:
@@ -85,7 +89,10 @@ class Hand(threading.Thread):
         return status, answer
 
     def create(self):
-        if self.chance.random() < 0.1 and self.load.originals:
+        there = self.chance.random() < 0.4 and self.load.cloud and self.load.cloud.next(self.chance)
+        if there:
+            vm, destination, options = there
+        elif self.chance.random() < 0.1 and self.load.originals:
             vm, destination, options = self.chance.choice(list(self.load.originals)), "kvm", {}
         else:
             vm, destination = f"fake-{self.chance.randrange(1, self.load.vm_count + 1):06d}", "nowhere"
@@ -95,6 +102,9 @@ class Hand(threading.Thread):
                        "stage_bytes": 0}
             if options["reserve_bytes"]:
                 options["stage_bytes"] = options["reserve_bytes"] // 2
+        self.begin(vm, destination, options)
+
+    def begin(self, vm, destination, options):
         words = {"vms": [vm], "destination": destination, "options": options}
         status, answer = self.ask("/v1/migrations", words)
         if status in (200, 201, 202):
