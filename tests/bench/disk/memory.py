@@ -30,6 +30,19 @@ def make_vmdk(path, size, pieces):
         subprocess.run(["qemu-io", "-f", "vmdk", *commands, path], check=True, stdout=subprocess.DEVNULL)
 
 
+def make_packed(path, size, pieces):
+    """Data that shrinks, in blocks that a decoder needs much room for: clusters of 2 MiB."""
+    raw = path.with_suffix(".data")
+    with raw.open("wb") as file:
+        file.truncate(size)
+        for number in range(pieces):
+            file.seek(size // pieces * number)
+            file.write((b"%d " % number * MIB)[:MIB])
+    kind = ["-c", "-o", "cluster_size=2M"] if path.suffix == ".qcow2" else ["-o", "subformat=streamOptimized"]
+    subprocess.run(["qemu-img", "convert", "-O", path.suffix[1:], *kind, raw, path], check=True)
+    raw.unlink()
+
+
 class Memory:
     def __init__(self, build, work, seconds, table):
         self.build, self.work, self.seconds, self.table = build, work, seconds, table
@@ -50,6 +63,10 @@ class Memory:
                    lambda title, size=gigabytes << 30: self.convert(title, "raw", size, make_raw))
         yield ("memory: monolithicSparse of 1 TiB with 100 MiB → qcow2",
                lambda title: self.convert(title, "vmdk", 1 << 40, make_vmdk))
+        yield ("memory: compressed qcow2, clusters of 2 MiB, → qcow2",
+               lambda title: self.convert(title, "qcow2", 1 << 30, make_packed))
+        yield ("memory: streamOptimized of 1 GiB → qcow2",
+               lambda title: self.convert(title, "vmdk", 1 << 30, make_packed))
 
     def wide(self, title, program, name):
         told = subprocess.run([program, name, str(self.seconds)], check=True, text=True, capture_output=True,
