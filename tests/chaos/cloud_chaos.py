@@ -58,7 +58,7 @@ class CloudLoad:
             self.count += 1
             number = self.first + 2 * self.count
         return (f"fake-{number:06d}", "cloud",
-                {"network": "blue", "stop_source": True, "flavor": "g.tiny",
+                {"network": "blue", "stop_source": True, "flavor": "g.tiny", "active_timeout_s": 90,
                  "boot_from": chance.choice(["volume", "volume", "image"])})
 
 

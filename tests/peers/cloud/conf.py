@@ -127,6 +127,9 @@ class Configuration:
             "DEFAULT": self.nova_general(), "wsgi": {"api_paste_config": "/etc/nova/api-paste.ini"},
             "conductor": {"workers": 1},
             "scheduler": {"workers": 1, "discover_hosts_in_cells_interval": 5},
+            # Placement keeps a zone's servers within it, but no others out of it.
+            "filter_scheduler": {"enabled_filters": "AvailabilityZoneFilter,ComputeFilter,"
+                                 "ComputeCapabilitiesFilter,ImagePropertiesFilter"},
             "vnc": {"enabled": False}, "spice": {"enabled": False},
             "glance": {"api_servers": self.facts.url("glance")},
             "cinder": {"catalog_info": "volumev3::publicURL", "os_region_name": REGION,
