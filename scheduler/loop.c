@@ -32,8 +32,7 @@ struct batch {
     size_t count;
     unsigned looks; /* for what is due: DUE_… */
     size_t due_most;
-    bool
-        is_trial; /* whether it can be stored: nothing of it stays, the picture is to be loaded again */
+    bool is_trial;    /* can it be stored? Nothing of it stays, the picture is to be loaded again */
     bool prunes;      /* what is old, and does nothing else */
     unsigned shelves; /* puts the first due row of this kind aside, and does nothing else */
     const struct error *reason; /* for it */
