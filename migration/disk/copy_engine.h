@@ -95,8 +95,8 @@ struct copy {
     size_t buffer_bytes;
     uint64_t held_bytes; /* by the disks */
     size_t gather_bytes; /* 0: the source is not read in two halves (gather and decode) */
-    size_t
-        taken_bytes; /* of the budget, by each thread: its buffer, and one for packs or what is gathered */
+    /* Of the budget, by each thread: its buffer, and one for packs or what is gathered. */
+    size_t taken_bytes;
     struct copy_budget *budget;
     struct copy_map map;
     struct copy_throttle throttle;

@@ -49,8 +49,7 @@ struct lane {
     uint64_t limit_bytes; /* what this process may write at most */
     bool can_pass;        /* with the lock: the filesystem can write past its cache */
     struct lane_ways ways;
-    struct lane_room
-        rooms[LANE_ROOMS]; /* with the lock: that were taken beforehand, the last ones */
+    struct lane_room rooms[LANE_ROOMS]; /* with the lock: the last that were taken beforehand */
     unsigned next_room;
     pthread_mutex_t lock;
 };

@@ -16,8 +16,8 @@
 #define GRAIN_MOST (1u << 20)
 #define OVERHEAD_MOST (64u << 20)
 #define METADATA_MOST (1ull << 30) /* tables behind the grains */
-#define GATHER_BYTES                                                                               \
-    (1280u << 10) /* a chunk's grains, compressed; what does not fit is inflated at once */
+/* A chunk's grains, compressed; what does not fit is inflated at once. */
+#define GATHER_BYTES (1280u << 10)
 
 enum { MARKER_END = 0, MARKER_TABLE = 1, MARKER_DIRECTORY = 2, MARKER_FOOTER = 3 };
 

@@ -208,18 +208,12 @@ static bool read_identity(struct openstack_source *self, const struct vm *vm, st
     return true;
 }
 
-static bool check_same(const struct vm *wanted, const struct vm *found, struct error *err)
+static bool check_ready(const struct vm *described, const struct vm *found, struct error *err)
 {
-    if (found->obstacle_code != NULL)
-        return error_set(err, fault_get(found->obstacle_code), "%s", found->obstacle_text);
-    if (found->power != VM_POWER_OFF)
-        return error_set(err, &FAULT_VM_RUNNING, "\"%s\" is running", wanted->name);
-    bool same = wanted->disk_count == found->disk_count;
-    for (size_t i = 0; same && i < found->disk_count; i++)
-        same = strcmp(wanted->disks[i].key, found->disks[i].key) == 0 &&
-               wanted->disks[i].capacity_bytes == found->disks[i].capacity_bytes;
-    return same || error_set(err, &FAULT_SOURCE_CHANGED,
-                             "the server has other disks than when it was described");
+    if (!vm_check_same(described, found, err))
+        return false;
+    return found->power == VM_POWER_OFF ||
+           error_set(err, &FAULT_VM_RUNNING, "\"%s\" is running", described->name);
 }
 
 /* -- the session -------------------------------------------------------------------------------------------------- */
@@ -241,7 +235,7 @@ static bool begin(struct openstack_source *self, struct openstack_export *export
     struct vm *now;
     const struct vm *vm = export->session.vm;
     if (!openstack_source_describe(&self->source, vm->key, export->arena, &now, err) ||
-        !check_same(vm, now, err))
+        !check_ready(vm, now, err))
         return false;
     plan_disks(export, vm);
     return read_identity(self, vm, export->arena, &export->session.identity, err) &&

@@ -6,44 +6,22 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "common/http/client.h"
 #include "fake_work.h"
 #include "migration/source/openstack.h"
 #include "migration/source/openstack_inner.h"
 #include "proto/fault.h"
 #include "tests/unit/check.h"
-#include "tests/unit/openstack/cloud_peer.h"
+#include "tests/unit/migration/cloud_world.h"
 
 #define ID "b1a5a0f0-3b0e-4b57-9a2f-0a9d3c1f0002"
 
 static struct {
-    struct cloud_peer *peer;
     char request[32]; /* of the last action that was no image */
     unsigned made, deleted;
 } cloud;
+static struct cloud_world world;
 
 static char text[4096];
-
-static void say(struct cloud_peer_answer *answer, unsigned status, const char *words)
-{
-    *answer = (struct cloud_peer_answer){
-        .status = status, .body = words, .length = words != NULL ? strlen(words) : 0};
-}
-
-static void give_token(struct cloud_peer_answer *answer)
-{
-    const char *url = cloud_peer_url(cloud.peer);
-    snprintf(text, sizeof(text),
-             "{\"token\": {\"issued_at\": \"2026-01-01T00:00:00.000000Z\", \"expires_at\": "
-             "\"2026-01-01T01:00:00.000000Z\", \"project\": {\"id\": \"p1\"}, \"catalog\": ["
-             "{\"type\": \"compute\", \"endpoints\": [{\"interface\": \"public\", \"url\": "
-             "\"%s/v2.1\"}]}, {\"type\": \"image\", \"endpoints\": [{\"interface\": \"public\", "
-             "\"url\": \"%s\"}]}, {\"type\": \"network\", \"endpoints\": [{\"interface\": "
-             "\"public\", \"url\": \"%s\"}]}]}}",
-             url, url, url);
-    say(answer, 201, text);
-    answer->headers = "X-Subject-Token: token\r\n";
-}
 
 /* Nova lists what was done to a server, an image of it too. */
 static void list_actions(struct cloud_peer_answer *answer)
@@ -52,26 +30,26 @@ static void list_actions(struct cloud_peer_answer *answer)
              "{\"instanceActions\": [%s{\"action\": \"stop\", \"request_id\": \"%s\"}]}",
              cloud.made > 0 ? "{\"action\": \"createImage\", \"request_id\": \"req-image\"}, " : "",
              cloud.request);
-    say(answer, 200, text);
+    cloud_world_say(answer, 200, text);
 }
 
 static void show_image(const char *line, struct cloud_peer_answer *answer)
 {
     unsigned number = 0;
     if (strstr(line, "?name=") != NULL) {
-        say(answer, 200, "{\"images\": []}");
+        cloud_world_say(answer, 200, "{\"images\": []}");
     } else if (sscanf(strstr(line, "/images/"), "/images/img-%u", &number) == 1) {
         snprintf(text, sizeof(text), "{\"id\": \"img-%u\", \"status\": \"active\"}", number);
-        say(answer, number > cloud.deleted ? 200 : 404, text);
+        cloud_world_say(answer, number > cloud.deleted ? 200 : 404, text);
     } else {
-        say(answer, 200, "{\"id\": \"base\", \"status\": \"active\"}");
+        cloud_world_say(answer, 200, "{\"id\": \"base\", \"status\": \"active\"}");
     }
 }
 
 static void make_image(struct cloud_peer_answer *answer)
 {
     snprintf(text, sizeof(text), "{\"image_id\": \"img-%u\"}", ++cloud.made);
-    say(answer, 202, text);
+    cloud_world_say(answer, 202, text);
 }
 
 static bool answers(void *context, const struct cloud_peer_request *request,
@@ -82,22 +60,23 @@ static bool answers(void *context, const struct cloud_peer_request *request,
     if (posts && request->body == NULL)
         return false;
     if (strstr(line, "/auth/tokens") != NULL) {
-        give_token(answer);
+        cloud_world_give_token(&world, answer);
     } else if (strstr(line, "/os-instance-actions") != NULL) {
         list_actions(answer);
     } else if (strstr(line, "/os-interface") != NULL) {
-        say(answer, 200, "{\"interfaceAttachments\": []}");
+        cloud_world_say(answer, 200, "{\"interfaceAttachments\": []}");
     } else if (strstr(line, "/networks") != NULL) {
-        say(answer, 200, "{\"networks\": []}");
+        cloud_world_say(answer, 200, "{\"networks\": []}");
     } else if (posts) {
         make_image(answer);
     } else if (strncmp(line, "DELETE", 6) == 0) {
         cloud.deleted++;
-        say(answer, 204, NULL);
+        cloud_world_say(answer, 204, NULL);
     } else if (strstr(line, "/images") != NULL) {
         show_image(line, answer);
     } else {
-        say(answer, 200,
+        cloud_world_say(
+            answer, 200,
             "{\"server\": {\"id\": \"" ID "\", \"name\": \"web\", \"status\": \"SHUTOFF\", "
             "\"image\": {\"id\": \"base\"}, \"flavor\": {\"vcpus\": 1, \"ram\": 64, \"disk\": 1, "
             "\"ephemeral\": 0}, \"os-extended-volumes:volumes_attached\": []}}");
@@ -105,40 +84,27 @@ static bool answers(void *context, const struct cloud_peer_request *request,
     return true;
 }
 
-static struct cloud credentials;
 static struct openstack_source *self;
-static struct work *work;
 static struct vm *vm;
 
 static int begin(void **state)
 {
     struct error err = {0};
-    http_client_library_begin();
     memset(&cloud, 0, sizeof(cloud));
     snprintf(cloud.request, sizeof(cloud.request), "req-stop");
-    cloud.peer = cloud_peer_new(answers, NULL);
-    credentials = (struct cloud){.auth_url = cloud_peer_url(cloud.peer),
-                                 .username = "u",
-                                 .project_name = "p",
-                                 .password = secret_new("pass", 4)};
-    work =
-        fake_work_new(&(struct fake_work){.directory = "/tmp", .owner = uuid_new(), .attempt = 1});
+    cloud_world_begin(&world, answers, 1);
     self = xcalloc(1, sizeof(*self));
-    self->work = work;
-    struct openstack_settings settings = {.cloud = &credentials, .agent = "test"};
-    assert_true(openstack_open(&settings, &self->session, &err));
-    if (!openstack_source_describe(&self->source, ID, work_arena(work), &vm, &err))
+    self->work = world.work;
+    self->session = world.session;
+    if (!openstack_source_describe(&self->source, ID, work_arena(world.work), &vm, &err))
         fail_msg("%s", err.text);
     return 0;
 }
 
 static int end(void **state)
 {
-    openstack_close(self->session);
     free(self);
-    fake_work_free(work);
-    cloud_fini(&credentials);
-    cloud_peer_free(cloud.peer);
+    cloud_world_end(&world);
     return 0;
 }
 
@@ -184,12 +150,23 @@ static void an_image_of_a_server_that_ran_since_is_not_read_again(void **state)
     openstack_export_end(session);
 }
 
+static void a_server_with_another_disk_is_no_longer_as_described(void **state)
+{
+    struct error err = {0};
+    struct source_export *session;
+    vm->disks[0].capacity_bytes += 1u << 30;
+    assert_false(openstack_export_begin(&self->source, vm, &session, &err));
+    assert_ptr_equal(err.fault, &FAULT_VM_CHANGED);
+    assert_int_equal(cloud.made, 0);
+}
+
 int main(void)
 {
 #define EACH(name) cmocka_unit_test_setup_teardown(name, begin, end)
     const struct CMUnitTest tests[] = {
         EACH(a_later_session_of_the_same_server_reads_the_same_image),
         EACH(an_image_of_a_server_that_ran_since_is_not_read_again),
+        EACH(a_server_with_another_disk_is_no_longer_as_described),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

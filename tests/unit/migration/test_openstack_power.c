@@ -5,18 +5,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "common/http/client.h"
 #include "fake_work.h"
 #include "migration/source/openstack.h"
 #include "migration/source/openstack_inner.h"
 #include "proto/fault.h"
 #include "tests/unit/check.h"
-#include "tests/unit/openstack/cloud_peer.h"
+#include "tests/unit/migration/cloud_world.h"
 
 #define ID "b1a5a0f0-3b0e-4b57-9a2f-0a9d3c1f0001"
 
 static struct {
-    struct cloud_peer *peer;
     char status[16];
     char mark[64];      /* who stopped it */
     unsigned conflicts; /* of the next actions */
@@ -24,40 +22,23 @@ static struct {
     unsigned actions;   /* that were asked for */
     unsigned starts, stops;
 } nova;
+static struct cloud_world world;
 
 static char text[4096];
-
-static void say(struct cloud_peer_answer *answer, unsigned status, const char *words)
-{
-    *answer = (struct cloud_peer_answer){
-        .status = status, .body = words, .length = words != NULL ? strlen(words) : 0};
-}
-
-static void give_token(struct cloud_peer_answer *answer)
-{
-    snprintf(text, sizeof(text),
-             "{\"token\": {\"issued_at\": \"2026-01-01T00:00:00.000000Z\", \"expires_at\": "
-             "\"2026-01-01T01:00:00.000000Z\", \"project\": {\"id\": \"p1\"}, \"catalog\": ["
-             "{\"type\": \"compute\", \"endpoints\": [{\"interface\": \"public\", \"url\": "
-             "\"%s/v2.1\"}]}]}}",
-             cloud_peer_url(nova.peer));
-    say(answer, 201, text);
-    answer->headers = "X-Subject-Token: token\r\n";
-}
 
 static void take_action(const char *body, struct cloud_peer_answer *answer)
 {
     nova.actions++;
     if (nova.conflicts > 0) {
         nova.conflicts--;
-        say(answer, 409, nova.words);
+        cloud_world_say(answer, 409, nova.words);
         return;
     }
     bool stops = strstr(body, "os-stop") != NULL;
     nova.stops += stops;
     nova.starts += !stops;
     snprintf(nova.status, sizeof(nova.status), "%s", stops ? "SHUTOFF" : "ACTIVE");
-    say(answer, 202, NULL);
+    cloud_world_say(answer, 202, NULL);
 }
 
 static void take_mark(const char *body, struct cloud_peer_answer *answer)
@@ -67,7 +48,7 @@ static void take_mark(const char *body, struct cloud_peer_answer *answer)
         json_string_value(json_object_get(json_object_get(asked, "metadata"), POWER_KEY));
     snprintf(nova.mark, sizeof(nova.mark), "%s", mark != NULL ? mark : "");
     json_decref(asked);
-    say(answer, 200, "{}");
+    cloud_world_say(answer, 200, "{}");
 }
 
 static bool answers(void *context, const struct cloud_peer_request *request,
@@ -77,58 +58,46 @@ static bool answers(void *context, const struct cloud_peer_request *request,
     if (posts && request->body == NULL)
         return false;
     if (strstr(request->line, "/auth/tokens") != NULL) {
-        give_token(answer);
+        cloud_world_give_token(&world, answer);
     } else if (strstr(request->line, "/action") != NULL) {
         take_action(request->body, answer);
     } else if (posts) {
         take_mark(request->body, answer);
     } else if (strncmp(request->line, "DELETE", 6) == 0) {
         nova.mark[0] = '\0';
-        say(answer, 204, NULL);
+        cloud_world_say(answer, 204, NULL);
     } else {
         snprintf(text, sizeof(text),
                  "{\"server\": {\"id\": \"" ID "\", \"status\": \"%s\", \"metadata\": {\"" POWER_KEY
                  "\": \"%s\"}}}",
                  nova.status, nova.mark);
-        say(answer, 200, text);
+        cloud_world_say(answer, 200, text);
     }
     return true;
 }
 
-static struct cloud credentials;
 static struct openstack_source *self;
 static struct work *work;
 static const struct vm vm = {.key = ID, .name = "one"};
 
 static int begin(void **state)
 {
-    struct error err = {0};
-    http_client_library_begin();
     memset(&nova, 0, sizeof(nova));
-    nova.peer = cloud_peer_new(answers, NULL);
     nova.words =
         "{\"conflictingRequest\": {\"message\": \"Cannot while task_state image_uploading\"}}";
     snprintf(nova.status, sizeof(nova.status), "ACTIVE");
-    credentials = (struct cloud){.auth_url = cloud_peer_url(nova.peer),
-                                 .username = "u",
-                                 .project_name = "p",
-                                 .password = secret_new("pass", 4)};
-    work =
-        fake_work_new(&(struct fake_work){.directory = "/tmp", .owner = uuid_new(), .attempt = 1});
+    cloud_world_begin(&world, answers, 1);
+    work = world.work;
     self = xcalloc(1, sizeof(*self));
     self->work = work;
-    struct openstack_settings settings = {.cloud = &credentials, .agent = "test"};
-    assert_true(openstack_open(&settings, &self->session, &err));
+    self->session = world.session;
     return 0;
 }
 
 static int end(void **state)
 {
-    openstack_close(self->session);
     free(self);
-    fake_work_free(work);
-    cloud_fini(&credentials);
-    cloud_peer_free(nova.peer);
+    cloud_world_end(&world);
     return 0;
 }
 
