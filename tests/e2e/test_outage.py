@@ -79,7 +79,7 @@ def test_every_daemon_ends_politely_and_soon(platform):
     platform.add_fakes()
     migration = platform.migrate("fake-000001", "nowhere")["created"][0]["id"]
     for name in ("node-1", "scheduler", "api"):
-        assert platform.daemons[name].stop(30) < 8.0, name
+        assert platform.daemons[name].stop(30) < 5.0, name
     platform.start_api()
     platform.start_scheduler()
     platform.start_node()

@@ -94,7 +94,7 @@ def test_a_daemon_told_to_end_ends_soon_and_loses_nothing(play, node, messages):
     job = play.migrate(node, SLOW)
     play.wait(lambda: play.done_bytes(job) > 16 * MIB, "a part of the copy")
     before = play.instance
-    assert node.stop() < 8
+    assert node.stop() < 5
     node.start()
     play.wait(lambda: play.instance != before, "the new instance")
     assert play.result(job).outcome == messages.OUTCOME_DONE
@@ -227,7 +227,7 @@ def test_a_node_whose_space_is_full_waits_for_room(messages, broker, node):
                 filler.write(bytes(4096))
         node.start()
         play.wait(lambda: node.answers("/readyz", 503, "conversion space"), "it to say what it lacks")
-        assert node.stop() < 8
+        assert node.stop() < 5
         node.start()
         play.wait(lambda: node.answers("/readyz", 503, "conversion space"), "it to say so again")
         (pool / "filler").unlink()

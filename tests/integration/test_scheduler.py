@@ -187,7 +187,7 @@ def test_a_leader_is_succeeded(world, how):
 def test_sigterm_ends_it_in_time_and_gives_the_row_up(world):
     world.scheduler()
     wait_until("it leads", 15, world.leader)
-    assert world.daemons["scheduler"].stop(30) < 8
+    assert world.daemons["scheduler"].stop(30) < 5
     assert world.leader() == ""
 
 
