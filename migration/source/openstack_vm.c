@@ -193,26 +193,51 @@ static void add_nic(struct vm *vm, const char *mac, const char *network, const c
                                                     .connected = true};
 }
 
+/* To be released. */
+static json_t *by_mac(const json_t *interfaces, struct arena *arena)
+{
+    size_t index;
+    json_t *one, *found = json_object();
+    json_array_foreach((json_t *)interfaces, index, one) {
+        const char *mac = mac_of(arena, one, "mac_addr");
+        if (mac != NULL)
+            json_object_set(found, mac, one);
+    }
+    return found;
+}
+
+static void add_interface(struct vm *vm, const json_t *interface, const json_t *networks,
+                          const char *model, struct arena *arena)
+{
+    const char *id = json_string_value(json_object_get(interface, "net_id"));
+    const char *network = id != NULL ? text_of(arena, networks, id, 255) : NULL;
+    add_nic(vm, mac_of(arena, interface, "mac_addr"),
+            network != NULL ? network : text_of(arena, interface, "net_id", 255), model);
+}
+
+/* The interfaces tell what cards there are, in the order of Neutron's ids, which means nothing; the
+ * addresses stand in the order in which the server got its cards, network by network. Cards without
+ * an address come last. */
 static void take_nics(struct vm *vm, const struct openstack_parts *parts, const char *model,
                       struct arena *arena)
 {
     size_t index;
-    json_t *one, *list;
+    json_t *one, *list, *interfaces = by_mac(parts->interfaces, arena);
     const char *name;
     vm->nics = arena_calloc(arena, VM_NICS_MOST, sizeof(*vm->nics));
-    json_array_foreach((json_t *)parts->interfaces, index, one) {
-        const char *id = json_string_value(json_object_get(one, "net_id"));
-        const char *network = id != NULL ? text_of(arena, parts->networks, id, 255) : NULL;
-        add_nic(vm, mac_of(arena, one, "mac_addr"),
-                network != NULL ? network : text_of(arena, one, "net_id", 255), model);
-    }
-    if (parts->interfaces != NULL)
-        return;
     json_object_foreach(json_object_get(parts->server, "addresses"), name, list) {
-        json_array_foreach(list, index, one)
-            add_nic(vm, mac_of(arena, one, "OS-EXT-IPS-MAC:mac_addr"),
-                    foreign_clean(arena, name, 255), model);
+        json_array_foreach(list, index, one) {
+            const char *mac = mac_of(arena, one, "OS-EXT-IPS-MAC:mac_addr");
+            const json_t *interface = json_object_get(interfaces, mac);
+            if (interface != NULL)
+                add_interface(vm, interface, parts->networks, model, arena);
+            else if (parts->interfaces == NULL)
+                add_nic(vm, mac, foreign_clean(arena, name, 255), model);
+        }
     }
+    json_array_foreach((json_t *)parts->interfaces, index, one)
+        add_interface(vm, one, parts->networks, model, arena);
+    json_decref(interfaces);
 }
 
 /* -- all of it ---------------------------------------------------------------------------------------------- */

@@ -19,7 +19,7 @@ struct openstack_parts {
     const json_t *server;     /* of Nova, microversion 2.47 or later */
     const json_t *volumes;    /* those that are attached, as Cinder shows them: an array */
     const json_t *image;      /* that the server was booted from; NULL: none, or it is gone */
-    const json_t *interfaces; /* of Nova, in order; NULL: the server's addresses are used */
+    const json_t *interfaces; /* of Nova, in any order; NULL: the server's addresses are used */
     const json_t *networks;   /* names by id: an object; NULL with no interfaces */
 };
 /* Never fails: what stands in the way is the vm's obstacle. */

@@ -157,7 +157,8 @@ def test_it_moves_to_another_project_byte_for_byte_and_back(platform, openstack,
         assert same and files[0].stat().st_size == files[1].stat().st_size, words
     ports = openstack.get("network", f"/v2.0/ports?device_id={made['id']}",
                           openstack.stranger)["ports"]
-    assert {one["mac_address"] for one in ports} == set(MACS)
+    by_id = {one["id"]: one["mac_address"] for one in ports}
+    assert [by_id[one] for one in done["server"]["ports"]] == list(MACS)
     assert openstack.get("compute", f"/servers/{server[0]}")["server"]["status"] == "SHUTOFF"
     after = openstack.inventory()
     assert after["snapshots"] == before["snapshots"]

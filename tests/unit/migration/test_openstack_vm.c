@@ -78,18 +78,27 @@ static void a_root_without_a_volume_comes_first(void **state)
     assert_string_equal(vm->nics[0].model, "e1000");
 }
 
-static void cards_of_interfaces_keep_their_order(void **state)
+#define ADDRESS(end) "{\"OS-EXT-IPS-MAC:mac_addr\":\"fa:16:3e:00:00:0" end "\"}"
+#define INTERFACE(end, network)                                                                    \
+    "{\"net_id\":\"" network "\",\"mac_addr\":\"fa:16:3e:00:00:0" end "\"}"
+
+static void cards_stand_as_their_addresses_whatever_the_order_of_interfaces(void **state)
 {
     struct openstack_parts parts = {
-        .server = parse(SERVER("SHUTOFF", "\"\"", "[{}]")),
-        .volumes = parse("[" VOLUME("v1", "1", "/dev/vda", "") "]"),
-        .interfaces = parse("[{\"net_id\":\"n2\",\"mac_addr\":\"fa:16:3e:00:00:02\"},"
-                            "{\"net_id\":\"n9\",\"mac_addr\":\"fa:16:3e:00:00:01\"}]"),
-        .networks = parse("{\"n2\":\"dmz\"}")};
+        .server = parse("{\"addresses\":{\"dmz\":[" ADDRESS("3") "," ADDRESS("1") "," ADDRESS(
+            "3") "," ADDRESS("5") "],\"lan\":[" ADDRESS("2") "]}}"),
+        .interfaces = parse("[" INTERFACE("4", "n9") "," INTERFACE("2", "n1") "," INTERFACE(
+            "1", "n2") "," INTERFACE("3", "n2") "]"),
+        .networks = parse("{\"n2\":\"dmz\",\"n1\":\"renamed\"}")};
+    static const char *const macs[] = {"fa:16:3e:00:00:03", "fa:16:3e:00:00:01",
+                                       "fa:16:3e:00:00:02", "fa:16:3e:00:00:04"};
+    static const char *const networks[] = {"dmz", "dmz", "renamed", "n9"};
     struct vm *vm = openstack_vm(&parts, arena);
-    assert_int_equal(vm->nic_count, 2);
-    assert_string_equal(vm->nics[0].network, "dmz");
-    assert_string_equal(vm->nics[1].network, "n9");
+    assert_int_equal(vm->nic_count, COUNT_OF(macs));
+    for (size_t i = 0; i < COUNT_OF(macs); i++) {
+        assert_string_equal(vm->nics[i].mac, macs[i]);
+        assert_string_equal(vm->nics[i].network, networks[i]);
+    }
 }
 
 static void expect_obstacle(const char *server, const char *volumes, const struct fault *fault)
@@ -156,7 +165,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         VM_TEST(volumes_stand_in_the_order_of_their_devices),
         VM_TEST(a_root_without_a_volume_comes_first),
-        VM_TEST(cards_of_interfaces_keep_their_order),
+        VM_TEST(cards_stand_as_their_addresses_whatever_the_order_of_interfaces),
         VM_TEST(what_cannot_be_moved_is_told_as_an_obstacle),
         VM_TEST(more_disks_than_can_be_moved_are_told),
         VM_TEST(an_absurd_size_is_not_taken_for_a_small_one),
