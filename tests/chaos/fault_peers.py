@@ -9,6 +9,7 @@ import time
 
 from lab import APIS, NODES, SCHEDULERS
 from letters import SCHEDULER_QUEUES, Postman, node_queue
+from peers.freeze import freeze
 from proxy import PASS, REFUSE, STALL, SWALLOW
 import spans
 from spans import length
@@ -162,7 +163,7 @@ def lose_second(chaos, chance):
     data, copy = database.directory / "data", database.directory / "copy"
 
     def work():
-        os.kill(database.pid, signal.SIGSTOP)  # its files are as a power cut would leave them
+        freeze(database.pid)  # its files are as a power cut would leave them
         shutil.rmtree(copy, ignore_errors=True)
         subprocess.run(["cp", "-a", "--sparse=always", data, copy], check=True, timeout=60)
         began = time.monotonic()

@@ -18,6 +18,7 @@ import pytest
 
 from peers.cloud.client import OpenStack, lab_of
 from peers.cloud.lab import lack_of_room
+from peers.freeze import freeze
 
 HERE = pathlib.Path(__file__).resolve().parent
 
@@ -67,7 +68,7 @@ class Peer:
         self.stop()
 
     def freeze(self):
-        os.kill(self.pid, signal.SIGSTOP)
+        freeze(self.pid)
 
     def thaw(self):
         os.kill(self.pid, signal.SIGCONT)

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs commands in turns and keeps what was seen of them: rows with a bar and a verdict each."""
 import json
-import mmap
 import os
 import statistics
 import subprocess
@@ -36,9 +35,14 @@ class Measure:
         self.cpu, self.peak = used.ru_utime + used.ru_stime, int(report.read_text()) / 1024
 
 
-def touch_memory(length):
-    """Makes so much memory be there, free."""
-    mmap.mmap(-1, length, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE).close()
+def touch_memory(directory, length):
+    """Makes so much memory be there, free, in pieces as a page cache uses them: what only a process had goes
+    back in larger ones, and the kernel takes others, cold ones, for a file."""
+    scratch, piece = directory / "scratch", bytes(256 << 10)
+    with scratch.open("wb", buffering=0) as file:
+        for _ in range(0, length, len(piece)):
+            file.write(piece)
+    scratch.unlink()
 
 
 def warm(path):
@@ -127,7 +131,7 @@ class Pairs:
 
     def turn(self, command, out, room, check, watch):
         out.unlink(missing_ok=True)
-        touch_memory(room + 64 * MIB)
+        touch_memory(self.work, room + 64 * MIB)
         before = cpu_of(watch) if watch else 0
         seen = Measure(command, self.work)
         seen.watched = cpu_of(watch) - before if watch else 0

@@ -6,11 +6,14 @@
 #ifndef GUTS_TESTS_INTEGRATION_DB_SERVER_H
 #define GUTS_TESTS_INTEGRATION_DB_SERVER_H
 
+#include <dirent.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/types.h>
 
+#include "common/base/clock.h"
 #include "common/db/db.h"
 
 static inline const char *test_server_need(const char *name)
@@ -47,6 +50,40 @@ static inline void test_server_settings(struct db_settings *ret_settings)
 static inline pid_t test_server_pid(void)
 {
     return (pid_t)strtol(test_server_need("GUTS_TEST_DB_PID"), NULL, 10);
+}
+
+/* Whether each thread of the server stands still. */
+static inline bool test_server_stands(void)
+{
+    char path[300], line[512];
+    snprintf(path, sizeof(path), "/proc/%d/task", (int)test_server_pid());
+    DIR *tasks = opendir(path);
+    bool stands = tasks != NULL;
+    for (struct dirent *one; stands && (one = readdir(tasks)) != NULL;) {
+        snprintf(path, sizeof(path), "/proc/%d/task/%s/stat", (int)test_server_pid(), one->d_name);
+        FILE *file = one->d_name[0] != '.' ? fopen(path, "re") : NULL;
+        if (file == NULL)
+            continue; /* it has ended */
+        const char *end = fgets(line, sizeof(line), file) != NULL ? strrchr(line, ')') : NULL;
+        stands = end == NULL || strchr("TtZX", end[2]) != NULL;
+        fclose(file);
+    }
+    if (tasks != NULL)
+        closedir(tasks);
+    return stands;
+}
+
+/* A signal stops each thread only when that thread next looks for it: until then one that runs goes on
+ * answering. */
+static inline bool test_server_freeze(void)
+{
+    kill(test_server_pid(), SIGSTOP);
+    for (unsigned i = 0; i < 3000; i++) {
+        if (test_server_stands())
+            return true;
+        clock_sleep_ms(10);
+    }
+    return false;
 }
 
 #endif

@@ -373,11 +373,10 @@ static void a_commit_on_a_killed_connection_is_uncertain(void **state)
 static void a_frozen_server_bounds_every_call(void **state)
 {
     struct error err = {0};
-    pid_t server = test_server_pid();
     OK(insert(world.db, 9, &err)); /* prepared: what follows is sent */
     struct db *fresh = db_new(&settings);
     uint64_t from = clock_mono_ms();
-    kill(server, SIGSTOP);
+    bool frozen = test_server_freeze();
     bool inserted = insert(world.db, 1, &err);
     uint64_t change_ms = clock_mono_ms() - from;
     const struct fault *change_fault = err.fault;
@@ -385,7 +384,8 @@ static void a_frozen_server_bounds_every_call(void **state)
     bool pinged = db_ping(fresh, &err);
     uint64_t connect_ms = clock_mono_ms() - from;
     const struct fault *connect_fault = err.fault;
-    kill(server, SIGCONT);
+    kill(test_server_pid(), SIGCONT);
+    assert_true(frozen);
     assert_false(inserted);
     assert_ptr_equal(change_fault, &FAULT_UNCERTAIN);
     assert_in_range(change_ms, 500, settings.answer_timeout_ms + 6000);
