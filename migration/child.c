@@ -13,8 +13,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/base/clock.h"
 #include "common/base/crashpoint.h"
 #include "common/base/file.h"
+#include "common/base/log.h"
 #include "common/base/memory.h"
 #include "migration/channel.h"
 
@@ -28,6 +30,9 @@
 #endif
 
 #define ENVIRONMENT_MOST 8
+#define END_MS 2000
+#define END_STEP_MS 2
+#define STUCK_MOST 256
 
 static int pidfd_open_(pid_t pid)
 {
@@ -138,10 +143,32 @@ static bool start(const char *verb, int theirs, int lease_fd, int stderr_fd,
     return true;
 }
 
+/* -- its end -------------------------------------------------------------------------------------- */
+
+/* Those that did not end in time. */
+static pid_t stuck[STUCK_MOST];
+static size_t stuck_count;
+
+static void reap_stuck(void)
+{
+    for (size_t i = stuck_count; i-- > 0;)
+        if (waitpid(stuck[i], NULL, WNOHANG) != 0)
+            stuck[i] = stuck[--stuck_count];
+}
+
+static void forget(struct child *child)
+{
+    fd_closep(&child->pid_fd);
+    fd_closep(&child->socket_fd);
+    fd_closep(&child->stderr_fd);
+    child->pid = 0;
+}
+
 bool child_start(const char *verb, int lease_fd, const struct child_limits *limits,
                  struct child *ret_child, struct error *err)
 {
     int sockets[2], pipes[2];
+    reap_stuck();
     if (!channel_pair(sockets, err))
         return false;
     CLEANUP(fd_closep) int ours = sockets[0];
@@ -173,11 +200,24 @@ int child_reap(struct child *child)
     kill(-child->pid, SIGKILL); /* what it started goes with it */
     while (waitpid(child->pid, &status, 0) < 0 && errno == EINTR)
         continue;
-    fd_closep(&child->pid_fd);
-    fd_closep(&child->socket_fd);
-    fd_closep(&child->stderr_fd);
-    child->pid = 0;
+    forget(child);
     return status;
+}
+
+bool child_end(struct child *child)
+{
+    uint64_t until_ms = clock_mono_ms() + END_MS;
+    pid_t ended;
+    child_kill(child);
+    while ((ended = waitpid(child->pid, NULL, WNOHANG)) == 0 && clock_mono_ms() < until_ms)
+        poll(NULL, 0, END_STEP_MS);
+    if (ended == 0) {
+        log_error("worker_stuck", "the worker %d does not end", (int)child->pid);
+        if (stuck_count < STUCK_MOST)
+            stuck[stuck_count++] = child->pid;
+    }
+    forget(child);
+    return ended != 0;
 }
 
 void child_describe(int status, char ret_text[CHILD_STATUS_SIZE])

@@ -34,6 +34,10 @@ bool child_start(const char *verb, int lease_fd, const struct child_limits *limi
 void child_kill(const struct child *child); /* the whole group, at once */
 /* Reaps a child that has ended; returns its wait status. Closes the descriptors. */
 int child_reap(struct child *child);
+/* Kills it and reaps it; closes the descriptors. False: it has not ended within two seconds, as one that
+ * waits in the kernel for a file server that is dead. It runs no more of its code, keeps its locks and is
+ * reaped when another worker is started. */
+bool child_end(struct child *child);
 /* "exit status 3", "signal 11 (Segmentation fault)". */
 #define CHILD_STATUS_SIZE 64
 void child_describe(int status, char ret_text[CHILD_STATUS_SIZE]);

@@ -125,10 +125,8 @@ void held_free(struct held *held)
 {
     if (!held)
         return;
-    if (held->child.pid > 0) {
-        child_kill(&held->child);
-        child_reap(&held->child);
-    }
+    if (held->child.pid > 0)
+        child_end(&held->child);
     lease_page_free(held->page);
     fd_closep(&held->page_fd);
     buffer_fini(&held->status);
@@ -172,10 +170,8 @@ void held_cancel(struct held *held, uint64_t now_ms)
 
 static void end_worker(struct held *held)
 {
-    if (held->child.pid > 0) {
-        child_kill(&held->child);
-        child_reap(&held->child);
-    }
+    if (held->child.pid > 0)
+        child_end(&held->child);
 }
 
 void held_suspend(struct held *held)

@@ -62,6 +62,7 @@ static void start(struct held *held, const struct held_context *context, uint64_
     held->last_words_length = 0;
     held->last_words[0] = '\0';
     held->life_ms = now_ms;
+    held->killed = false;
     held->state = HELD_RUNNING;
     bool started = start_worker(held, context, &err);
     crashpoint("worker_started");
@@ -70,10 +71,8 @@ static void start(struct held *held, const struct held_context *context, uint64_
         context->on_change(context->context, held);
         return;
     }
-    if (held->child.pid > 0) {
-        child_kill(&held->child);
-        child_reap(&held->child);
-    }
+    if (held->child.pid > 0)
+        child_end(&held->child);
     snprintf(held->last_words, sizeof(held->last_words), "%s", err.text);
     held->last_words_length = strlen(held->last_words);
     held_ended(held, context, 127 << 8, now_ms);
@@ -173,6 +172,8 @@ static bool has_ended(const struct held *held)
 /* When patience with the running worker ends. */
 static uint64_t deadline(const struct held *held, const struct held_context *context)
 {
+    if (held->killed)
+        return UINT64_MAX; /* its end will wake us */
     if (held->result.length > 0)
         return held->life_ms + FINISH_GRACE_MS;
     uint64_t stall = held->life_ms + context->worker->stall_ms;
@@ -192,6 +193,7 @@ static void watch(struct held *held, const struct held_context *context, uint64_
         held_ended(held, context, status, now_ms);
     } else if (now_ms >= deadline(held, context)) {
         held->stalled = held->result.length == 0 && held->cancelled_ms == 0;
+        held->killed = true;
         child_kill(&held->child);
     }
 }
