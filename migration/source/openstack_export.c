@@ -199,11 +199,8 @@ static bool read_identity(struct openstack_source *self, const struct vm *vm, st
     if (!openstack_source_server(self, vm->key, &server, err))
         return false;
     const char *status = json_string_value(json_object_get(server, "status"));
-    char *volumes = json_dumps(json_object_get(server, "os-extended-volumes:volumes_attached"),
-                               JSON_COMPACT | JSON_SORT_KEYS);
     *ret_identity = arena_printf(arena, "%s %s %s", status != NULL ? status : "", request,
-                                 volumes != NULL ? volumes : "");
-    free(volumes);
+                                 openstack_vm_attached(server, arena));
     json_decref(server);
     return true;
 }

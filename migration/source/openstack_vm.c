@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "migration/source/openstack_vm.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "migration/source/foreign.h"
@@ -57,6 +58,28 @@ bool openstack_vm_has_root(const json_t *server)
     return json_is_object(json_object_get(server, "image"));
 }
 
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+const char *openstack_vm_attached(const json_t *server, struct arena *arena)
+{
+    const json_t *list = json_object_get(server, "os-extended-volumes:volumes_attached");
+    size_t index, count = json_array_size(list);
+    const char **texts = arena_calloc(arena, count + 1, sizeof(*texts)), *all = "";
+    json_t *one;
+    json_array_foreach(list, index, one) {
+        char *text = json_dumps(one, JSON_ENCODE_ANY | JSON_COMPACT | JSON_SORT_KEYS);
+        texts[index] = arena_strdup(arena, text != NULL ? text : "");
+        free(text);
+    }
+    qsort(texts, count, sizeof(*texts), by_text);
+    for (size_t i = 0; i < count; i++)
+        all = arena_printf(arena, "%s%s", all, texts[i]);
+    return all;
+}
+
 /* What is absurd stays so: vm_check refuses it. */
 static uint64_t bytes_of(uint64_t gib)
 {
@@ -90,6 +113,22 @@ static int by_device(const void *a, const void *b)
     return strcmp(left->device, right->device);
 }
 
+/* Names of two buses ("/dev/sda", "/dev/vda") do not tell what the server boots from: Nova tells it to
+ * those who may see it. */
+static void place_root(const json_t *server, struct placed *placed, size_t count)
+{
+    const char *root =
+        json_string_value(json_object_get(server, "OS-EXT-SRV-ATTR:root_device_name"));
+    for (size_t i = 1; root != NULL && i < count; i++) {
+        if (strcmp(placed[i].device, root) != 0)
+            continue;
+        struct placed first = placed[i];
+        memmove(placed + 1, placed, i * sizeof(*placed));
+        placed[0] = first;
+        return;
+    }
+}
+
 static size_t place_volumes(const struct openstack_parts *parts, struct placed *placed, size_t most)
 {
     const char *id = json_string_value(json_object_get(parts->server, "id"));
@@ -102,6 +141,7 @@ static size_t place_volumes(const struct openstack_parts *parts, struct placed *
             placed[count++] = (struct placed){volume, device != NULL ? device : ""};
     }
     qsort(placed, count, sizeof(*placed), by_device);
+    place_root(parts->server, placed, count);
     return count;
 }
 

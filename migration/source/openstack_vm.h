@@ -25,5 +25,7 @@ struct openstack_parts {
 /* Never fails: what stands in the way is the vm's obstacle. */
 struct vm *openstack_vm(const struct openstack_parts *parts, struct arena *arena);
 bool openstack_vm_has_root(const json_t *server); /* booted from an image */
+/* Which volumes are attached, and how: the same text in whatever order Nova lists them. */
+const char *openstack_vm_attached(const json_t *server, struct arena *arena);
 
 #endif

@@ -63,6 +63,31 @@ static void volumes_stand_in_the_order_of_their_devices(void **state)
     assert_string_equal(vm->nics[0].network, "lan");
 }
 
+static void the_volume_that_it_boots_from_comes_first_on_whatever_bus(void **state)
+{
+    struct openstack_parts parts = {
+        .server = parse("{\"id\":\"s1\",\"OS-EXT-SRV-ATTR:root_device_name\":\"/dev/vda\"}"),
+        .volumes = parse("[" VOLUME("v2", "2", "/dev/sda", "") "," VOLUME(
+            "v3", "3", "/dev/sdb", "") "," VOLUME("v1", "1", "/dev/vda", "") "]")};
+    struct vm *vm = openstack_vm(&parts, arena);
+    assert_int_equal(vm->disk_count, 3);
+    assert_string_equal(vm->disks[0].key, "v1");
+    assert_string_equal(vm->disks[1].key, "v2");
+    assert_string_equal(vm->disks[2].key, "v3");
+}
+
+static void what_is_attached_reads_the_same_in_any_order(void **state)
+{
+    const char *const lists[] = {SERVER("SHUTOFF", "\"\"", "[{\"id\":\"a\"},{\"id\":\"b\"}]"),
+                                 SERVER("SHUTOFF", "\"\"", "[{\"id\":\"b\"},{\"id\":\"a\"}]"),
+                                 SERVER("SHUTOFF", "\"\"", "[{\"id\":\"b\"},{\"id\":\"c\"}]")};
+    const char *texts[COUNT_OF(lists)];
+    for (size_t i = 0; i < COUNT_OF(lists); i++)
+        texts[i] = openstack_vm_attached(parse(lists[i]), arena);
+    assert_string_equal(texts[0], texts[1]);
+    assert_string_not_equal(texts[0], texts[2]);
+}
+
 static void a_root_without_a_volume_comes_first(void **state)
 {
     struct openstack_parts parts = {
@@ -164,6 +189,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         VM_TEST(volumes_stand_in_the_order_of_their_devices),
+        VM_TEST(the_volume_that_it_boots_from_comes_first_on_whatever_bus),
+        VM_TEST(what_is_attached_reads_the_same_in_any_order),
         VM_TEST(a_root_without_a_volume_comes_first),
         VM_TEST(cards_stand_as_their_addresses_whatever_the_order_of_interfaces),
         VM_TEST(what_cannot_be_moved_is_told_as_an_obstacle),
