@@ -41,44 +41,56 @@ const char *catalogue_type(const char *service)
     return known != NULL ? known->type : service;
 }
 
+static const char *region_of(const json_t *endpoint)
+{
+    const char *region = json_string_value(json_object_get(endpoint, "region_id"));
+    return region != NULL ? region : json_string_value(json_object_get(endpoint, "region"));
+}
+
 static bool is_wanted(const json_t *endpoint, const char *region, const char *interface)
 {
-    const char *its_region = json_string_value(json_object_get(endpoint, "region_id"));
+    const char *its_region = region_of(endpoint);
     const char *its_interface = json_string_value(json_object_get(endpoint, "interface"));
     size_t length = strcspn(interface, "U"); /* "publicURL" is an older word for "public" */
-    if (its_region == NULL)
-        its_region = json_string_value(json_object_get(endpoint, "region"));
     if (region != NULL && (its_region == NULL || strcmp(region, its_region) != 0))
         return false;
     return its_interface != NULL && strlen(its_interface) == length &&
            strncmp(its_interface, interface, length) == 0;
 }
 
-static const char *find_in(const json_t *entry, const char *region, const char *interface)
+/* Keystone lists endpoints in no order. Where no region was named, all services are taken of the one
+ * whose name comes first. */
+static bool goes_before(const json_t *endpoint, const json_t *other)
+{
+    const char *its = region_of(endpoint), *others = region_of(other);
+    return strcmp(its != NULL ? its : "", others != NULL ? others : "") < 0;
+}
+
+static const json_t *find_in(const json_t *entry, const char *region, const char *interface,
+                             const json_t *found)
 {
     size_t i;
     const json_t *endpoint;
     json_array_foreach(json_object_get(entry, "endpoints"), i, endpoint) {
-        const char *url = json_string_value(json_object_get(endpoint, "url"));
-        if (url != NULL && is_wanted(endpoint, region, interface))
-            return url;
+        if (json_is_string(json_object_get(endpoint, "url")) &&
+            is_wanted(endpoint, region, interface) &&
+            (found == NULL || goes_before(endpoint, found)))
+            found = endpoint;
     }
-    return NULL;
+    return found;
 }
 
 static const char *find_type(const json_t *token, const char *type, const char *region,
                              const char *interface)
 {
     size_t i;
-    const json_t *entry;
+    const json_t *entry, *found = NULL;
     json_array_foreach(json_object_get(token, "catalog"), i, entry) {
         const char *its = json_string_value(json_object_get(entry, "type"));
-        const char *url =
-            its != NULL && strcmp(its, type) == 0 ? find_in(entry, region, interface) : NULL;
-        if (url != NULL)
-            return url;
+        if (its != NULL && strcmp(its, type) == 0)
+            found = find_in(entry, region, interface, found);
     }
-    return NULL;
+    return json_string_value(json_object_get(found, "url"));
 }
 
 const char *catalogue_find(const json_t *token, const char *service, const char *region,

@@ -9,8 +9,8 @@ static const char text[] =
     "\"url\": \"older\"}]},"
     "{\"type\": \"block-storage\", \"endpoints\": ["
     "{\"interface\": \"internal\", \"region_id\": \"A\", \"url\": \"inner\"},"
-    "{\"interface\": \"public\", \"region_id\": \"A\", \"url\": \"a\"},"
-    "{\"interface\": \"public\", \"region_id\": \"B\", \"url\": \"b\"}]}],"
+    "{\"interface\": \"public\", \"region_id\": \"B\", \"url\": \"b\"},"
+    "{\"interface\": \"public\", \"region_id\": \"A\", \"url\": \"a\"}]}],"
     "\"issued_at\": \"2026-01-01T00:00:00.000000Z\", \"expires_at\": "
     "\"2026-01-01T01:00:10.000000Z\"}";
 
@@ -25,6 +25,7 @@ static void an_endpoint_is_found_by_type_region_and_interface(void **state)
     assert_string_equal(catalogue_find(body, "volume", "A", NULL), "a");
     assert_string_equal(catalogue_find(body, "volumev3", "B", "publicURL"), "b");
     assert_string_equal(catalogue_find(body, "block-storage", NULL, "internal"), "inner");
+    assert_string_equal(catalogue_find(body, "volume", NULL, NULL), "a"); /* of the first region */
     assert_null(catalogue_find(body, "volume", "C", NULL));
     assert_null(catalogue_find(body, "volume", "A", "admin"));
     assert_null(catalogue_find(body, "dns", NULL, NULL));
