@@ -33,14 +33,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.path != "/identity/v3/auth/tokens":
             self.answer(404, {})
             return
-        cloud.tokens += 1
-        self.answer(201, cloud.token_body(), X_Subject_Token=f"token-{cloud.tokens}")
+        self.answer(201, cloud.token_body(), X_Subject_Token=cloud.new_token())
+
+    def token_is_good(self):
+        return self.headers.get("X-Auth-Token") in self.server.cloud.good
 
     def do_GET(self):
         cloud = self.server.cloud
         path = self.path.split("?")[0]
         cloud.paths.append(path)
-        if self.headers.get("X-Auth-Token") != f"token-{cloud.tokens}":
+        if not self.token_is_good():
             self.answer(401, {})
             return
         name = NAMES.get(path.rsplit("/", 1)[-1])
@@ -56,6 +58,7 @@ class SmallCloud:
 
     def __init__(self, folder, tls=True, clients=False):
         self.folder, self.tokens, self.asked, self.paths = folder, 0, [], []
+        self.good, self.lock = set(), threading.Lock()  # several jobs may hold a token each
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self.handler)
         self.server.cloud = self
         scheme = "http"
@@ -73,6 +76,12 @@ class SmallCloud:
         self.auth_url = f"{self.url}/identity"
         self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
         self.thread.start()
+
+    def new_token(self):
+        with self.lock:
+            self.tokens += 1
+            self.good.add(f"token-{self.tokens}")
+            return f"token-{self.tokens}"
 
     def token_body(self):
         def entry(kind, path):

@@ -16,7 +16,7 @@ class ImageHandler(Handler):
 
     def checked(self):
         """Is the token good? An upload is refused before its body is read, as Keystone's middleware does."""
-        good = self.headers.get("X-Auth-Token") == f"token-{self.server.cloud.tokens}"
+        good = self.token_is_good()
         if not good:
             self.refuse(401)
         return good
@@ -52,7 +52,7 @@ class ImageHandler(Handler):
         cloud.begun += 1
         if cloud.refuses_uploads > 0:
             cloud.refuses_uploads -= 1
-            cloud.tokens += 1  # the token that was good a moment ago is good no more
+            cloud.good.discard(self.headers.get("X-Auth-Token"))  # that was good a moment ago
         if not self.checked():
             return
         data = self.body()
