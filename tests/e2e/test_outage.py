@@ -64,14 +64,15 @@ def test_a_killed_worker_goes_on_from_its_journal(platform):
     platform.add_fakes(vms=1, disk_bytes=size, data_percent=100, bytes_per_second=8 << 20)
     migration = platform.migrate("fake-000001", "nowhere",
                                  options={"store": "file"})["created"][0]["id"]
-    wait_until("the copy moves", 60,
-               lambda: platform.migration(migration)["done_bytes"] > 8 << 20, 0.05)
+    wait_until("half of it is copied", 60,
+               lambda: platform.migration(migration)["done_bytes"] > size // 2, 0.05)
     workers = children(platform.daemons["node-1"].pid)
     assert workers, "the worker had ended before it could be killed"
     os.kill(workers[0], signal.SIGKILL)
     done = platform.wait_state(migration, "VERIFIED", 120)
     assert done["attempt"] == 1 and done["resumes"] == 1, done
-    assert done["read_bytes"] < size * 1.2, done["read_bytes"] / size
+    # From its beginning it would be half as much again; what a slow flush had not covered is read twice.
+    assert done["read_bytes"] < size * 1.4, done["read_bytes"] / size
 
 
 def test_every_daemon_ends_politely_and_soon(platform):

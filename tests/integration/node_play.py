@@ -263,5 +263,9 @@ class Play:
         self.wait(lambda: job in self.results, "a result")
         return self.results[job]
 
+    def steps(self, job):
+        """The names of those that were reported."""
+        return [step.name for step in self.jobs[job].steps] if job in self.jobs else []
+
     def done_bytes(self, job):
         return sum(disk.done_bytes for disk in self.jobs[job].disks) if job in self.jobs else 0

@@ -16,6 +16,8 @@ from node_play import BUILD, Node, Play, load_messages
 MIB = 1 << 20
 # Slow enough to strike in mid-copy.
 SLOW = {"disk_bytes": 96 * MIB, "data_percent": 100, "bytes_per_second": 16 * MIB}
+# Struck at the half, a copy that began anew would read 144 MiB; a disk may take a second and more for a flush.
+HALF, AGAIN_MOST = 48 * MIB, 128 * MIB
 
 
 @pytest.fixture(scope="session")
@@ -50,7 +52,8 @@ def test_a_migration_is_accepted_done_told_and_closed(play, node, messages):
     assert result.outcome == messages.OUTCOME_DONE, result.fault.text
     assert result.reached == messages.MIGRATION_STATE_VERIFIED
     assert play.accepted == [job]
-    assert [step.name for step in play.jobs[job].steps][:2] == ["describe", "preflight"]
+    play.wait(lambda: len(play.steps(job)) > 1, "a report of its steps")  # the result may come before one
+    assert play.steps(job)[:2] == ["describe", "preflight"]
     assert json.loads(result.server_json)["name"] == "fake-000001"
     assert [deed["deed"] for deed in node.deeds()].count("server") == 1
     play.wanted[job] = messages.WANTED_STATE_CLOSE
@@ -60,7 +63,7 @@ def test_a_migration_is_accepted_done_told_and_closed(play, node, messages):
 
 def test_a_worker_killed_in_mid_copy_reads_little_again(play, node, messages):
     job = play.migrate(node, SLOW)
-    play.wait(lambda: play.done_bytes(job) > 20 * MIB, "a part of the copy")
+    play.wait(lambda: play.done_bytes(job) > HALF, "half of the copy")
     [worker] = node.workers()
     limits = pathlib.Path(f"/proc/{worker}/limits").read_text()
     memory, = [line.split()[3] for line in limits.splitlines() if line.startswith("Max data size")]
@@ -69,14 +72,14 @@ def test_a_worker_killed_in_mid_copy_reads_little_again(play, node, messages):
     result = play.result(job)
     assert result.outcome == messages.OUTCOME_DONE, result.fault.text
     assert content(result)["resumes"] == 1
-    # What was read and not yet flushed is not in the sum; what was flushed is not read again.
-    assert 88 * MIB <= content(result)["bytes_read"] <= 104 * MIB
+    # What was flushed is not read again; what was read while that flush went on is counted twice.
+    assert 88 * MIB <= content(result)["bytes_read"] <= AGAIN_MOST
     assert play.jobs[job].token.run == 2
 
 
 def test_a_daemon_killed_in_mid_copy_goes_on_after_its_start(play, node, messages):
     job = play.migrate(node, SLOW)
-    play.wait(lambda: play.done_bytes(job) > 20 * MIB, "a part of the copy")
+    play.wait(lambda: play.done_bytes(job) > HALF, "half of the copy")
     [worker] = node.workers()
     before = play.instance
     node.kill()
@@ -86,7 +89,7 @@ def test_a_daemon_killed_in_mid_copy_goes_on_after_its_start(play, node, message
     result = play.result(job)
     assert result.outcome == messages.OUTCOME_DONE, result.fault.text
     assert content(result)["resumes"] == 1
-    assert content(result)["bytes_read"] <= 104 * MIB
+    assert content(result)["bytes_read"] <= AGAIN_MOST
     assert [deed["deed"] for deed in node.deeds()].count("server") == 1
 
 
