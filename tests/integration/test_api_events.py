@@ -110,6 +110,14 @@ def test_a_hundred_readers_hear_the_same(api, rows):
     assert heard == [[3100, 3101]] * 100
 
 
+def receive(connection, text, is_enough):
+    while not is_enough(text):
+        part = connection.recv(100)
+        assert part, text
+        text += part
+    return text
+
+
 def test_a_slow_reader_is_cut_off_and_resumes(api, rows):
     def insert(first, count):
         rows.run("INSERT INTO events (number, at, project, kind, severity, owner_kind, text) SELECT "
@@ -124,19 +132,20 @@ def test_a_slow_reader_is_cut_off_and_resumes(api, rows):
         slow.connect(("127.0.0.1", api.port))
         slow.sendall(b"GET /v1/events/stream?kind=job.slow HTTP/1.1\r\nHost: localhost\r\n"
                      b"X-Auth-Token: " + api.token.encode() + b"\r\n\r\n")
-        text = slow.recv(100)
-        time.sleep(4)
-        for first in range(10000, 20000, 1000):  # 12 MB, five times what the ring holds
+        slow.settimeout(60)
+        text = receive(slow, b"", lambda text: re.search(rb"id: \d+\n\n", text))
+        insert(10000, 1)
+        text = receive(slow, text, numbers)  # it has begun to hear, and reads no more for a while
+        for first in range(10001, 20001, 1000):  # 12 MB, five times what the ring holds
             insert(first, 1000)
             time.sleep(0.15)
         time.sleep(2)
-        slow.settimeout(60)
         while part := slow.recv(1 << 20):
             text += part
             if text.endswith(b"0\r\n\r\n"):
                 break
     heard = numbers(text)
-    assert heard and heard == list(range(10000, 10000 + len(heard))) and len(heard) < 10000
+    assert heard == list(range(10000, 10000 + len(heard))) and len(heard) < 10000
     resumed = listen(api, "/v1/events/stream?kind=job.slow", 10,
                      {"Last-Event-ID": str(heard[-1])})
     assert [number for number, _ in resumed] == list(range(heard[-1] + 1, heard[-1] + 11))
