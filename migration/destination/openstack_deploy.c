@@ -19,16 +19,24 @@ struct making {
     const char *image_id; /* that it boots from; NULL: a volume */
 };
 
-static bool make_ports(struct making *making, struct error *err)
+static bool make_ports_that(struct making *making, bool have_addresses, struct error *err)
 {
     const struct openstack_choice *choice = &making->self->choice;
     for (size_t i = 0; i < choice->nic_count; i++) {
+        if ((choice->nics[i].address_count > 0) != have_addresses)
+            continue;
         making->ports[i] =
             (struct openstack_port_plan){.plan = making->plan, .nic = &choice->nics[i]};
         if (!openstack_port_make(making->self, &making->ports[i], err))
             return false;
     }
     return true;
+}
+
+/* Neutron gives a card that takes any address one by chance: it might be that of another card. */
+static bool make_ports(struct making *making, struct error *err)
+{
+    return make_ports_that(making, true, err) && make_ports_that(making, false, err);
 }
 
 /* NULL with err only when there is neither an image nor a volume made of it. */

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from cloud_deeds import made
 from cloud_platform import MACS, volume_is_empty
 from guts_platform import wait_until
 
@@ -42,21 +43,34 @@ def check_marks(platform, done, server, *things):
         assert done["id"] in port["description"] and UUID[1] in port["description"], port
 
 
+@pytest.fixture
+def narrow(platform):
+    """A network with as many addresses as the machine has cards."""
+    openstack = platform.openstack
+    with made(openstack, "network", "/v2.0/networks", "network", name="narrow") as network:
+        openstack.call("POST", "network", "/v2.0/subnets", {"subnet": {
+            "network_id": network["id"], "ip_version": 4, "cidr": "10.98.0.0/29",
+            "allocation_pools": [{"start": "10.98.0.2", "end": "10.98.0.3"}]}})
+        platform.refresh("destinations", "cloud")
+        yield "narrow"
+
+
 @pytest.mark.parametrize("boot_from", ["volume", "image"])
-def test_two_disks_and_two_cards_arrive_in_order_and_go_back(platform, boot_from):
+def test_two_disks_and_two_cards_arrive_in_order_and_go_back(platform, narrow, boot_from):
     name = platform.machine(f"pair-{boot_from}", disks=2, macs=MACS)
     give_uuid(platform, name)
     before = platform.openstack.inventory()
     done = platform.move(name, options={
-        "network_map": ["nat=green"], "boot_from": boot_from, "flavor": "g.small",
-        "fixed_ips": ["1=10.78.0.77"]})
+        "network_map": [f"nat={narrow}"], "boot_from": boot_from, "flavor": "g.small",
+        "fixed_ips": ["1=10.98.0.2"]})
     assert done["state"] == "VERIFIED", done
     assert {"transport", "content"} <= set(done["evidence"]), done["evidence"]
     server = platform.server(name)
     assert server["status"] == "ACTIVE" and server["metadata"]["guts_migration"] == done["id"]
     assert server["flavor"]["original_name"] == "g.small"
-    check_cards(platform, server, ["green", "green"])
-    assert {one["ip_address"] for one in platform.ports(server)[1]["fixed_ips"]} == {"10.78.0.77"}
+    check_cards(platform, server, [narrow, narrow])
+    assert [[one["ip_address"] for one in port["fixed_ips"]] for port in platform.ports(server)] == [
+        ["10.98.0.3"], ["10.98.0.2"]]
     volumes = platform.volumes(server)
     first = 0 if boot_from == "volume" else 1
     assert len(volumes) == 2 - first
