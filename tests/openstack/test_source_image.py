@@ -122,7 +122,7 @@ def test_it_boots_in_the_other_project_and_a_cleanup_leaves_no_trace(platform, o
     before = openstack.inventory()
     done = platform.move("settler", 300, destination="others", options=options(
         boot_from="image", availability_zone=host, verify_boot=True, boot_text=MARKER,
-        boot_timeout_s=120))
+        boot_timeout_s=300))
     assert done["state"] == "VERIFIED", done
     assert MARKER in done["evidence"]["boot"]["console"], done["evidence"]
     platform.act(done["id"], "cleanup", "CLEANED", 120)

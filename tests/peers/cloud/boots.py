@@ -42,20 +42,21 @@ class Boots:
         self.facts, self.processes, self.databases = facts, processes, databases
         self.libvirt = Libvirt(facts, processes)
 
-    def _is_ready(self):
+    def _is_ready(self, begun):
         mapped = self.databases.sql(f"SELECT COUNT(*) FROM host_mappings WHERE host = '{HOST}'",
                                     "guts_nova_api")
         reports = self.databases.sql(
             f"SELECT COUNT(*) FROM services WHERE host = '{HOST}' AND deleted = 0 AND "
-            "updated_at > UTC_TIMESTAMP() - INTERVAL 60 SECOND", "guts_nova_cell1")
+            f"updated_at >= '{begun}'", "guts_nova_cell1")
         return int(mapped) > 0 and int(reports) > 0
 
     def start(self, compute):
         """compute: starts the service of that name."""
         self.facts.read_peers()
         self.libvirt.start()
+        begun = self.databases.sql("SELECT UTC_TIMESTAMP()").strip()
         compute("boots")
-        wait_until(f"host {HOST} is there", 120, self._is_ready, 0.5)
+        wait_until(f"host {HOST} is there", 120, lambda: self._is_ready(begun), 0.5)
         bootstrap.make_zone(self.facts, ZONE, HOST)
 
     def stop(self):

@@ -106,7 +106,8 @@ class Configuration:
             "disk_allocation_ratio": 64.0, "reserved_host_memory_mb": 0,
             "reserved_host_disk_mb": 0, "resume_guests_state_on_host_boot": True,
             "allow_resize_to_same_host": True, "shutdown_timeout": 5,
-            "update_resources_interval": 30, "service_down_time": 60, "report_interval": 10,
+            # a service that a test has frozen must be taken for one that is there
+            "update_resources_interval": 30, "service_down_time": 600, "report_interval": 10,
             # periodic tasks otherwise begin after up to a minute
             "periodic_fuzzy_delay": 0, "compute_driver": "fake.FakeDriver",
             # only who asks for the zone of the host that boots gets there
@@ -186,6 +187,7 @@ class Configuration:
                         "auth_strategy": "keystone", "enabled_backends": "file",
                         "glance_api_servers": self.facts.url("glance"),
                         "default_volume_type": "__DEFAULT__",
+                        "service_down_time": 600,
                         "rootwrap_config": "/etc/cinder/rootwrap.conf", "periodic_interval": 20,
                         "periodic_fuzzy_delay": 0, "volume_clear": "none"},
             "file": {"volume_driver": "guts_volume.Files", "volume_backend_name": "file",
