@@ -40,10 +40,11 @@ class Vandal(threading.Thread):
         self.results, self.name, self.block, self.attempts = results, name, block, attempts
         self.ended = False
         self.damaged = set()
+        self.head = bytearray(16 << 20)
 
     def strike(self, path):
         with open(path, "r+b", buffering=0) as file:
-            at = file.read(16 << 20).find(self.block)
+            at = self.head.find(self.block, 0, file.readinto(self.head))
             if at >= 0:
                 file.seek(at)
                 file.write(bytes(byte ^ 0xff for byte in self.block))
@@ -65,6 +66,7 @@ def running(platform):
     platform.start_api()
     platform.start_scheduler(retries_most=1)
     platform.start_node()
+    platform.yield_to_us("node-1")
     platform.wait_ready(1)
     return platform
 

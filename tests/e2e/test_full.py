@@ -75,6 +75,7 @@ def test_a_destination_that_fills_up_ends_cleanly_and_works_later(platform, smal
     platform.start_api()
     platform.start_scheduler(retries_most=0)
     platform.start_node()
+    platform.yield_to_us("node-1")
     platform.wait_ready(1)
     raw = make_full_machine(platform, "full")
     platform.add("sources", "workstations", "workstation", path=str(platform.machines))

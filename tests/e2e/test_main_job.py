@@ -5,6 +5,7 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
+from guts_platform import wait_until
 from machines import VMDK_KINDS, identical, make_chain, make_machine
 
 
@@ -112,7 +113,11 @@ def test_rollback_leaves_nothing_and_cleanup_keeps_the_result(ends):
 
 def test_nothing_is_left_in_conversion_space(ends):
     platform, _ = ends
-    from guts_platform import wait_until
     pool = platform.directory / "pool-node-1"
-    wait_until("the job directories are gone", 30,
-               lambda: not [entry for entry in pool.rglob("*") if entry.name.startswith("journal")])
+
+    def holds_none():
+        try:
+            return not [entry for entry in pool.rglob("*") if entry.name.startswith("journal")]
+        except FileNotFoundError:  # one went while it was looked into
+            return False
+    wait_until("the job directories are gone", 30, holds_none)

@@ -59,9 +59,9 @@ class World(Platform):
         rows = self.execute(sql, *values)
         return rows[0][0] if rows else None
 
-    def scheduler(self, name="scheduler"):
+    def scheduler(self, name="scheduler", **keys):
         self.ports[name] = free_port()
-        return self.start_scheduler(name, metrics_listen=f"127.0.0.1:{self.ports[name]}")
+        return self.start_scheduler(name, metrics_listen=f"127.0.0.1:{self.ports[name]}", **keys)
 
     def node(self, name="node-1", **words):
         url = self.broker.url.rsplit("/", 1)[0] + "/" + self.vhost
@@ -162,10 +162,11 @@ def test_a_silent_node_loses_its_job(world):
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP, signal.SIGTERM])
 def test_a_leader_is_succeeded(world, how):
-    world.scheduler("first")
+    patient = {"leader_timeout": "5s"}  # neither gives way to the other because a disk is slow for a moment
+    world.scheduler("first", **patient)
     wait_until("the first leads", 15, world.leader)
     before = world.leader()
-    world.scheduler("second")
+    world.scheduler("second", **patient)
     node = world.node(reach=world.proto.MIGRATION_STATE_UPLOADING)
     wait_until("the second stands by", 15, lambda: world.role("second") == "standby")
     wait_until("a standby is ready", 15, lambda: world.ready("second")[0] == 200)
