@@ -98,7 +98,11 @@ def test_a_frozen_database_does_not_hold_a_scheduler_that_is_told_to_end(platfor
 
 
 def test_daemons_idle_cheaply(platform):
-    platform.start(1)
+    platform.prepare()
+    platform.start_api()
+    platform.start_scheduler(idle_interval="1s")  # its default
+    platform.start_node()
+    platform.wait_ready(1)
     time.sleep(3)
     least = {}
     for _ in range(4):  # whoever else uses cores and caches makes some spans dear
