@@ -67,8 +67,9 @@ const char *openstack_vm_attached(const json_t *server, struct arena *arena)
 {
     const json_t *list = json_object_get(server, "os-extended-volumes:volumes_attached");
     size_t index, count = json_array_size(list);
-    const char **texts = arena_calloc(arena, count + 1, sizeof(*texts)), *all = "";
+    const char **texts = arena_calloc(arena, count + 1, sizeof(*texts));
     json_t *one;
+    CLEANUP(buffer_fini) struct buffer all = {0};
     json_array_foreach(list, index, one) {
         char *text = json_dumps(one, JSON_ENCODE_ANY | JSON_COMPACT | JSON_SORT_KEYS);
         texts[index] = arena_strdup(arena, text != NULL ? text : "");
@@ -76,8 +77,9 @@ const char *openstack_vm_attached(const json_t *server, struct arena *arena)
     }
     qsort(texts, count, sizeof(*texts), by_text);
     for (size_t i = 0; i < count; i++)
-        all = arena_printf(arena, "%s%s", all, texts[i]);
-    return all;
+        buffer_append(&all, texts[i], strlen(texts[i]));
+    buffer_append(&all, "", 1);
+    return arena_strdup(arena, (const char *)all.data);
 }
 
 /* What is absurd stays so: vm_check refuses it. */
