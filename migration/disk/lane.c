@@ -15,7 +15,8 @@
 #define LEAST_BYTES (64u << 10) /* for less, taking room costs more than it spares */
 #define CHEAP_COST 500u         /* ps a byte, 2 GB/s: nothing else will be faster */
 #define CACHED_WINDOW_BYTES (1u << 20)
-#define PAST_WINDOW_BYTES (64u << 20)
+#define PAST_FIRST_BYTES (4u << 20)
+#define PAST_MOST_BYTES (64u << 20)
 #define FADE 1024u /* a way that is twice as slow is tried again after 700 MiB */
 #ifndef RWF_DONTCACHE
 #define RWF_DONTCACHE 0x80 /* Linux 6.14 */
@@ -25,18 +26,24 @@
 
 void lane_ways_note(struct lane_ways *ways, size_t length, uint64_t ns)
 {
-    ways->ns += ns;
     ways->bytes += length;
-    if (ways->bytes < (ways->past ? PAST_WINDOW_BYTES : CACHED_WINDOW_BYTES))
+    ways->judged_bytes += ns > 0 ? length : 0;
+    ways->ns += ns;
+    if (ways->bytes < (ways->past ? ways->past_bytes : CACHED_WINDOW_BYTES) ||
+        (!ways->past && ways->judged_bytes == 0))
         return;
-    uint64_t cost = ways->ns * 1000 / ways->bytes + 1;
-    ways->ns = ways->bytes = 0;
+    uint64_t cost = ways->judged_bytes > 0 ? ways->ns * 1000 / ways->judged_bytes + 1 : 0;
+    ways->ns = ways->judged_bytes = ways->bytes = 0;
     if (ways->past) {
-        ways->past_cost = cost;
+        ways->past_cost = cost > 0 ? cost : ways->past_cost;
         ways->past = false; /* a window through the cache, to compare */
         return;
     }
     ways->past = cost > CHEAP_COST && ways->past_cost < cost;
+    if (!ways->past)
+        ways->past_bytes = 0;
+    else if (ways->past_bytes < PAST_MOST_BYTES)
+        ways->past_bytes = ways->past_bytes > 0 ? ways->past_bytes * 2 : PAST_FIRST_BYTES;
     if (ways->past_cost > 1)
         ways->past_cost -= ways->past_cost / FADE + 1;
 }
@@ -159,8 +166,7 @@ static bool write_best(struct lane *lane, const uint8_t *data, size_t length, ui
     if (done < length && !file_pwrite_all(lane->fd, data + done, length - done, offset + done, err))
         return false;
     uint64_t ns = now_ns() - begin_ns;
-    if (preemptions() == before) /* else the time is not the way's */
-        lane_ways_note(&lane->ways, length, ns);
+    lane_ways_note(&lane->ways, length, preemptions() == before ? ns : 0);
     return true;
 }
 

@@ -28,10 +28,13 @@ struct lane_ways {
     bool past; /* the next write goes past the cache */
     uint64_t
         past_cost; /* of the last window past the cache; 0: not known; fades, to be tried again */
-    uint64_t ns;   /* of the present window */
-    uint64_t bytes;
+    uint64_t past_bytes; /* how long the next window past the cache is; doubles while it pays */
+    uint64_t ns;         /* of the present window, by what was judged of it */
+    uint64_t judged_bytes;
+    uint64_t bytes; /* all of the present window */
 };
-/* A write of `length` bytes took so long, by the way that was wanted. */
+/* A write of `length` bytes took so long, by the way that was wanted; 0: nobody knows, for another
+ * thread cut in. */
 void lane_ways_note(struct lane_ways *ways, size_t length, uint64_t ns);
 
 #define LANE_ROOMS 8u

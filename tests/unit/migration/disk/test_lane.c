@@ -154,15 +154,34 @@ static void an_expensive_cache_is_passed_and_tried_again(void **state)
     struct lane_ways ways = {0};
     note(&ways, 1, 3000);
     assert_true(ways.past);
-    note(&ways, 63, 650);
-    assert_true(ways.past);
-    note(&ways, 1, 650);
-    assert_false(ways.past); /* to compare */
-    note(&ways, 1, 3000);
-    assert_true(ways.past);
+    for (unsigned mib = 4; mib <= 256; mib *= 2) {
+        unsigned most = mib < 64 ? mib : 64;
+        note(&ways, most - 1, 650);
+        assert_true(ways.past);
+        note(&ways, 1, 650);
+        assert_false(ways.past); /* to compare */
+        note(&ways, 1, 3000);
+        assert_true(ways.past);
+    }
     note(&ways, 64, 650);
     note(&ways, 1, 120);
     assert_false(ways.past); /* it became cheap again */
+    note(&ways, 1, 3000);
+    note(&ways, 4, 650);
+    assert_false(ways.past); /* no longer than at first */
+}
+
+static void what_others_cut_into_tells_nothing(void **state)
+{
+    struct lane_ways ways = {0};
+    note(&ways, 3, 0);
+    assert_false(ways.past);
+    lane_ways_note(&ways, 256u << 10, (256u << 10) * 3);
+    assert_true(ways.past); /* the one that is known */
+    note(&ways, 4, 0);
+    assert_false(ways.past); /* a window ends all the same */
+    note(&ways, 1, 400);
+    assert_false(ways.past);
 }
 
 static void a_slower_device_is_left_alone_for_long(void **state)
@@ -170,7 +189,7 @@ static void a_slower_device_is_left_alone_for_long(void **state)
     struct lane_ways ways = {0};
     note(&ways, 1, 1000);
     assert_true(ways.past);
-    note(&ways, 64, 20000);
+    note(&ways, 4, 20000);
     unsigned mib = 0;
     for (; !ways.past && mib < 100000; mib++)
         note(&ways, 1, 1000);
@@ -186,6 +205,7 @@ int main(void)
         cmocka_unit_test(room_is_not_taken_beyond_what_the_process_may_write),
         cmocka_unit_test(a_cheap_cache_is_never_left),
         cmocka_unit_test(an_expensive_cache_is_passed_and_tried_again),
+        cmocka_unit_test(what_others_cut_into_tells_nothing),
         cmocka_unit_test(a_slower_device_is_left_alone_for_long),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
