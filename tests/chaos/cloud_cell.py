@@ -28,6 +28,7 @@ class CloudCell(Cell):
         self.urls = [f"http://127.0.0.1:{self.openstack.port(name)}/" for name in SERVICES]
         self.vm_number = (number - 1) * VMS_OF_A_CELL  # no MAC address twice in the cloud
         self.disks = FakeDisks()
+        self.known = {}  # {migration: ids}, for when the marks are gone
 
     def open(self):
         super().open()
@@ -47,16 +48,20 @@ class CloudCell(Cell):
 
     # -- the cloud, read from outside --------------------------------------------------------------
     def things(self, migration):
-        """{kind: [what carries the migration's mark]}"""
-        ask, root = self.openstack.get, self.openstack.root
+        """{kind: [what carries the migration's mark, or was seen with it]}"""
+        ask, root, known = self.openstack.get, self.openstack.root, self.known.get(migration, ())
         return {
             "server": [one for one in ask("compute", "/servers/detail?all_tenants=1", root)["servers"]
-                       if one["metadata"].get(MARK) == migration],
+                       if one["metadata"].get(MARK) == migration or one["id"] in known],
             "port": [one for one in ask("network", "/v2.0/ports", root)["ports"]
-                     if f"{MARK}={migration}" in one["description"]],
+                     if f"{MARK}={migration}" in one["description"] or one["id"] in known],
             "volume": [one for one in ask("volume", "/volumes/detail?all_tenants=1", root)["volumes"]
-                       if one["metadata"].get(MARK) == migration],
+                       if one["metadata"].get(MARK) == migration or one["id"] in known],
             "image": [one for one in ask("image", f"/v2/images?limit=500&{MARK}={migration}", root)["images"]]}
+
+    def remember(self, migration):
+        """A cleanup takes the marks away."""
+        self.known[migration] = {one["id"] for items in self.things(migration).values() for one in items}
 
     def counts(self, migration):
         return {kind: len(items) for kind, items in self.things(migration).items()}
@@ -127,6 +132,8 @@ def cloud_rollback(cell, row):
 def cloud_cleanup(cell, row):
     begin(cell, row)
     migration = cell.create("cloud", row)
+    cell.reach(migration, ("VERIFIED",))
+    cell.remember(migration)
     go_back(cell, row, migration, "cleanup", "CLEANED")
     cell.check_whole(migration, row.action == "stop")
     cell.remove(migration)
