@@ -61,7 +61,7 @@ def test_the_database_may_go_away_and_come_back(platform):
 def test_a_killed_worker_goes_on_from_its_journal(platform):
     size = 64 << 20
     platform.start(1, worker={"flush_bytes": "1MiB", "flush_interval": "200ms"})
-    platform.add_fakes(vms=1, disk_bytes=size, data_percent=100, bytes_per_second=8 << 20)
+    platform.add_fakes(vms=1, disk_bytes=size, data_percent=100, bytes_per_second=4 << 20)
     migration = platform.migrate("fake-000001", "nowhere",
                                  options={"store": "file"})["created"][0]["id"]
     wait_until("half of it is copied", 60,
@@ -72,7 +72,7 @@ def test_a_killed_worker_goes_on_from_its_journal(platform):
     done = platform.wait_state(migration, "VERIFIED", 120)
     assert done["attempt"] == 1 and done["resumes"] == 1, done
     # From its beginning it would be half as much again; what a slow flush had not covered is read twice.
-    assert done["read_bytes"] < size * 1.4, done["read_bytes"] / size
+    assert done["read_bytes"] < size * 1.2, done["read_bytes"] / size
 
 
 def test_every_daemon_ends_politely_and_soon(platform):
