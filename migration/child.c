@@ -188,12 +188,6 @@ bool child_start(const char *verb, int lease_fd, const struct child_limits *limi
     return true;
 }
 
-void child_kill(const struct child *child)
-{
-    if (child->pid > 0)
-        kill(-child->pid, SIGKILL);
-}
-
 int child_reap(struct child *child)
 {
     int status = 0;
@@ -208,7 +202,7 @@ bool child_end(struct child *child)
 {
     uint64_t until_ms = clock_mono_ms() + END_MS;
     pid_t ended;
-    child_kill(child);
+    kill(-child->pid, SIGKILL); /* the whole group, at once */
     while ((ended = waitpid(child->pid, NULL, WNOHANG)) == 0 && clock_mono_ms() < until_ms)
         poll(NULL, 0, END_STEP_MS);
     if (ended == 0) {

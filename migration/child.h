@@ -31,7 +31,6 @@ struct child {
 /* Runs /proc/self/exe with `verb` as its one argument and an environment of its own. */
 bool child_start(const char *verb, int lease_fd, const struct child_limits *limits,
                  struct child *ret_child, struct error *err) MUST_CHECK;
-void child_kill(const struct child *child); /* the whole group, at once */
 /* Reaps a child that has ended; returns its wait status. Closes the descriptors. */
 int child_reap(struct child *child);
 /* Kills it and reaps it; closes the descriptors. False: it has not ended within two seconds, as one that

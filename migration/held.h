@@ -39,7 +39,6 @@ struct held {
     uint64_t life_ms;      /* the last sign of life of its worker */
     uint64_t cancelled_ms; /* when the cancel came; 0: none */
     bool stalled;
-    bool killed; /* patience with its worker has ended */
     unsigned crashes;
     enum migration_state reached;
     struct buffer status; /* packed JobReport, as the worker said it last */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -62,7 +63,6 @@ static void start(struct held *held, const struct held_context *context, uint64_
     held->last_words_length = 0;
     held->last_words[0] = '\0';
     held->life_ms = now_ms;
-    held->killed = false;
     held->state = HELD_RUNNING;
     bool started = start_worker(held, context, &err);
     crashpoint("worker_started");
@@ -172,8 +172,6 @@ static bool has_ended(const struct held *held)
 /* When patience with the running worker ends. */
 static uint64_t deadline(const struct held *held, const struct held_context *context)
 {
-    if (held->killed)
-        return UINT64_MAX; /* its end will wake us */
     if (held->result.length > 0)
         return held->life_ms + FINISH_GRACE_MS;
     uint64_t stall = held->life_ms + context->worker->stall_ms;
@@ -182,20 +180,24 @@ static uint64_t deadline(const struct held *held, const struct held_context *con
     return stall < grace ? stall : grace;
 }
 
+/* Its status. A worker that the kernel holds even then is left behind: the job has ended here. */
+static int end_late(struct held *held)
+{
+    held->stalled = held->result.length == 0 && held->cancelled_ms == 0;
+    (void)child_end(&held->child);
+    return SIGKILL;
+}
+
 static void watch(struct held *held, const struct held_context *context, uint64_t now_ms)
 {
     bool ended = has_ended(held); /* asked first: what it said before its end is read below */
     read_frames(held, context, now_ms);
     read_words(held);
-    if (ended) {
-        int status = child_reap(&held->child);
-        crashpoint("worker_ended");
-        held_ended(held, context, status, now_ms);
-    } else if (now_ms >= deadline(held, context)) {
-        held->stalled = held->result.length == 0 && held->cancelled_ms == 0;
-        held->killed = true;
-        child_kill(&held->child);
-    }
+    if (!ended && now_ms < deadline(held, context))
+        return;
+    int status = ended ? child_reap(&held->child) : end_late(held);
+    crashpoint("worker_ended");
+    held_ended(held, context, status, now_ms);
 }
 
 static void end_unstarted(struct held *held, const struct held_context *context)

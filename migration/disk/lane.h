@@ -28,7 +28,7 @@ struct lane_ways {
     bool past; /* the next write goes past the cache */
     uint64_t
         past_cost; /* of the last window past the cache; 0: not known; fades, to be tried again */
-    uint64_t past_bytes; /* how long the next window past the cache is; doubles while it pays */
+    uint64_t past_bytes; /* how long a window past the cache is; doubles while it pays */
     uint64_t ns;         /* of the present window, by what was judged of it */
     uint64_t judged_bytes;
     uint64_t bytes; /* all of the present window */
